@@ -1,0 +1,62 @@
+"""What a device is to the rest of minigrad: an array namespace, a random generator, transfers and kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class ArrayNamespace:
+    """What an operation sees as `xp`: the functions of NumPy (or CuPy), and what the two do not share.
+
+    The module's functions are copied in, so a look-up costs one dictionary access. Operations without a namesake in NumPy
+    (`col2im`, `scatter_add`, ...) are added by their registry: `xp.col2im(cols, ...)` runs the device's best
+    implementation on plain arrays.
+    """
+
+    def __init__(self, module: ModuleType, backend: Backend) -> None:
+        self.__dict__.update({name: getattr(module, name) for name in module.__all__})
+        self.backend = backend
+
+    def __getattr__(self, name: str) -> Any:  # only reached for a name that does not exist; tells mypy the rest do
+        raise AttributeError(f"xp has no function {name!r} on device {self.backend.name!r}")
+
+
+class Kernel(NamedTuple):
+    """A faster implementation of one operation on one device, proven equal to the plain one by a test.
+
+    `forward(xp, *arrays, **params)` returns what the operation's forward returns, or None to decline this call (an
+    unusual shape, dtype or argument): the plain definition then runs. `gradient` likewise, with the plain gradient's arguments.
+    """
+
+    forward: Callable[..., Any] | None = None
+    gradient: Callable[..., Any] | None = None
+
+
+class Backend:
+    """One device: `name`, the namespace `xp` its operations compute with, its random generator and its kernels."""
+
+    def __init__(self, name: str, module: ModuleType) -> None:
+        self.name = name
+        self.xp = ArrayNamespace(module, self)
+        self.kernels: dict[str, Kernel] = {}
+        self.rng: Any = None
+        self.storage_only: frozenset[np.dtype] = frozenset()  # dtypes that are widened to float32 to compute
+
+    def __repr__(self) -> str:
+        return f"<Backend {self.name}>"
+
+    def manual_seed(self, seed: int) -> None:
+        """Restart this device's random stream."""
+        raise NotImplementedError
+
+    def from_host(self, array: np.ndarray) -> Any:
+        """This device's array with the contents of a NumPy array; shares memory where it can."""
+        raise NotImplementedError
+
+    def to_host(self, array: Any) -> np.ndarray:
+        """A NumPy array with the contents of this device's array; shares memory where it can."""
+        raise NotImplementedError

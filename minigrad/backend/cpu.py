@@ -1,0 +1,29 @@
+"""The CPU: NumPy arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigrad.backend import summation
+from minigrad.backend.base import Backend
+from minigrad.backend.special import erf
+from minigrad.dtypes import HALF
+
+
+class CpuBackend(Backend):
+    """NumPy on the host. Half-precision types are storage types here: the engine widens them to compute."""
+
+    def __init__(self, name: str = "cpu") -> None:
+        super().__init__(name, np)
+        self.xp.erf, self.xp.sum, self.xp.mean = erf, summation.sum, summation.mean
+        self.storage_only = HALF
+        self.rng: np.random.Generator = np.random.default_rng()
+
+    def manual_seed(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+
+    def from_host(self, array: np.ndarray) -> np.ndarray:
+        return array
+
+    def to_host(self, array: np.ndarray) -> np.ndarray:
+        return array

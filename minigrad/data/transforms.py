@@ -1,0 +1,269 @@
+"""Transforms of whole batches: augmentation and scaling without a loop over images.
+
+A transform is anything that can be called as `transform(batch, rng)`: it takes an array of images (N, C, H,
+W) and a `numpy.random.Generator`, and returns the new batch, leaving the given one as it was. All its
+randomness comes from `rng`, so a batch can be made again exactly. To add one, write such a function, or a
+frozen dataclass as below: its fields are its settings, and its `repr` goes into reports.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from minigrad.errors import ArgumentError, DtypeError, ShapeError
+
+Batch = npt.NDArray[Any]
+
+SAMPLES_AT_ONCE = 1 << 14  # values interpolated together
+
+
+class Transform(Protocol):
+    """What the loader calls: a batch and a generator in, a batch out."""
+
+    def __call__(self, batch: Batch, rng: np.random.Generator, /) -> Batch: ...
+
+
+class Compose:
+    """Several transforms, one after the other.
+
+    >>> rng = np.random.default_rng(0)
+    >>> scale = Compose([ToFloat(), Normalize(0.5, 0.25)])
+    >>> scale
+    Compose([ToFloat(), Normalize(mean=0.5, std=0.25)])
+    >>> scale(np.full((1, 1, 1, 2), 255, np.uint8), rng)
+    array([[[[2., 2.]]]], dtype=float32)
+    """
+
+    def __init__(self, transforms: Sequence[Transform]) -> None:
+        self.transforms = list(transforms)
+        for number, transform in enumerate(self.transforms):
+            if not callable(transform):
+                raise ArgumentError(
+                    f"Compose takes callables transform(batch, rng); number {number} is {transform!r}"
+                )
+
+    def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        for transform in self.transforms:
+            batch = transform(batch, rng)
+        return batch
+
+    def __repr__(self) -> str:
+        return f"Compose({self.transforms!r})"
+
+
+@dataclass(frozen=True)
+class ToFloat:
+    """Bytes to numbers: y = x / 255 for uint8, float32 in [0, 1]; floats only become float32.
+
+    Raises DtypeError for other integers, whose range is not known.
+    """
+
+    def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        if batch.dtype == np.uint8:
+            return batch * np.float32(1 / 255)
+        if batch.dtype.kind == "f":
+            return batch.astype(np.float32)
+        raise DtypeError(f"ToFloat takes uint8 in [0, 255] or floats, got {batch.dtype}")
+
+
+@dataclass(frozen=True)
+class Normalize:
+    """Centre and scale each channel: y = (x - mean) / std, in float32.
+
+    Parameters: `mean` and `std` > 0, each a number for all channels or one number per channel, in the units
+    of the batch (after `ToFloat`, those of [0, 1]). Raises ArgumentError for a std that is not positive,
+    ShapeError when the batch has another number of channels, DtypeError for a batch of integers: scale it
+    with `ToFloat` first.
+    """
+
+    mean: float | Sequence[float]
+    std: float | Sequence[float]
+
+    def __post_init__(self) -> None:
+        mean, std = np.asarray(self.mean, float), np.asarray(self.std, float)
+        if mean.ndim > 1 or std.ndim > 1 or not np.isfinite(mean).all():
+            raise ArgumentError(
+                f"mean and std must be numbers or one number per channel, got {self.mean} and {self.std}"
+            )
+        if not (np.isfinite(std).all() and (std > 0).all()):
+            raise ArgumentError(f"std must be positive, got {self.std}")
+
+    def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        channels = _check_images(batch, "Normalize")[1]
+        if batch.dtype.kind != "f":
+            raise DtypeError(f"Normalize takes floats, got {batch.dtype}; put ToFloat() before it")
+        for values in (self.mean, self.std):
+            if np.size(values) not in (1, channels):
+                raise ShapeError(
+                    f"Normalize has {np.size(values)} values for {channels} channels of a batch {batch.shape}"
+                )
+        mean = np.asarray(self.mean, np.float32).reshape(-1, 1, 1)  # (C, 1, 1) or (1, 1, 1)
+        std = np.asarray(self.std, np.float32).reshape(-1, 1, 1)
+        centred = batch - mean
+        return np.divide(centred, std, out=centred)
+
+
+@dataclass(frozen=True)
+class RandomShift:
+    """Move each image by whole pixels: dx and dy uniform in {-max_pixels, ..., max_pixels}; zeros come in at the edges.
+
+    Works on any dtype, fastest on uint8, and copies pixels exactly. Put it before `Normalize`, where zero is the
+    background.
+
+    Raises ArgumentError unless max_pixels is a whole number from 0.
+
+    >>> RandomShift(1)(np.ones((1, 1, 2, 3), np.uint8), np.random.default_rng(0))
+    array([[[[1, 1, 1],
+             [0, 0, 0]]]], dtype=uint8)
+    """
+
+    max_pixels: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.max_pixels, (int, np.integer)) or self.max_pixels < 0:
+            raise ArgumentError(f"max_pixels must be a whole number from 0, got {self.max_pixels!r}")
+
+    def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        n, _, h, w = _check_images(batch, "RandomShift")
+        p = int(self.max_pixels)
+        # Where in its padded image each window begins: p is no shift, 0 moves the image by p down or right.
+        top, left = rng.integers(0, 2 * p + 1, size=(2, n))
+        padded = np.pad(batch, ((0, 0), (0, 0), (p, p), (p, p)))  # (N, C, H + 2p, W + 2p)
+        windows = sliding_window_view(padded, (h, w), axis=(2, 3))  # (N, C, 2p + 1, 2p + 1, H, W), a view
+        return windows[np.arange(n), :, top, left]  # (N, C, H, W)
+
+
+@dataclass(frozen=True)
+class RandomAffine:
+    """Turn, scale and move each image about its centre, with bilinear sampling; zeros come in at the edges.
+
+    Each output pixel p is read from the input at s = c + R(-angle) (p - c - t) / scale, where c is the
+    image's centre.
+
+    Parameters
+    ----------
+    degrees : the angle is uniform in [-degrees, degrees], or in a pair (low, high); positive turns
+        counter-clockwise.
+    translate : (a, b): the shift t is uniform in [-a W, a W] to the right and [-b H, b H] down, as fractions
+        of the size.
+    scale : (low, high), both positive: the factor is uniform between them; above 1 enlarges.
+
+    Takes floats, returns float32. Raises ArgumentError for settings outside their range, DtypeError for a
+    batch of integers: put `ToFloat` before it, and `Normalize` after it, so that zero is the background.
+
+    >>> image = np.zeros((1, 1, 3, 3), np.float32)
+    >>> image[0, 0, 1, 2] = 1  # at the right
+    >>> RandomAffine((90, 90))(image, np.random.default_rng(0)).round(3)[0, 0]  # at the top
+    array([[0., 1., 0.],
+           [0., 0., 0.],
+           [0., 0., 0.]], dtype=float32)
+    """
+
+    degrees: float | tuple[float, float]
+    translate: tuple[float, float] = (0.0, 0.0)
+    scale: tuple[float, float] = (1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        low, high = self._angles()
+        if not -math.inf < low <= high < math.inf:
+            raise ArgumentError(
+                f"degrees must be a number from 0 or a pair (low, high), got {self.degrees!r}"
+            )
+        if len(self.translate) != 2 or not all(0 <= fraction <= 1 for fraction in self.translate):
+            raise ArgumentError(f"translate must be two fractions in [0, 1], got {self.translate!r}")
+        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1] < math.inf:
+            raise ArgumentError(f"scale must be a pair (low, high) with 0 < low <= high, got {self.scale!r}")
+
+    def _angles(self) -> tuple[float, float]:
+        if isinstance(self.degrees, tuple):
+            low, high = self.degrees
+            return low, high
+        return -self.degrees, self.degrees
+
+    def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        n, _, h, w = _check_images(batch, "RandomAffine")
+        if batch.dtype.kind != "f":
+            raise DtypeError(f"RandomAffine takes floats, got {batch.dtype}; put ToFloat() before it")
+        angle = np.radians(rng.uniform(*self._angles(), size=n))
+        factor = rng.uniform(*self.scale, size=n)
+        right = rng.uniform(-1, 1, size=n) * self.translate[0] * w
+        down = rng.uniform(-1, 1, size=n) * self.translate[1] * h
+        # y grows downwards, so this is the clockwise matrix that undoes a counter-clockwise turn on the screen.
+        cos, sin = np.cos(angle) / factor, np.sin(angle) / factor
+        cy, cx = (h - 1) / 2, (w - 1) / 2
+        # rows = cos (y - cy - down) + sin (x - cx - right) + cy, and so on: an outer sum of y's part and x's part
+        y, x = np.arange(h) - cy - down[:, None], np.arange(w) - cx - right[:, None]  # (N, H), (N, W)
+        cos, sin = cos[:, None], sin[:, None]
+        rows = _outer_sum(cos * y + cy, sin * x)
+        columns = _outer_sum(-sin * y + cx, cos * x)
+        return bilinear_sample(batch.astype(np.float32, copy=False), rows, columns)
+
+
+def _outer_sum(of_rows: npt.NDArray, of_columns: npt.NDArray) -> npt.NDArray[np.float32]:
+    """(N, H) and (N, W) to their sums (N, H, W); float32, whose error of 1e-6 pixels nobody sees, in half the time."""
+    return of_rows.astype(np.float32)[:, :, None] + of_columns.astype(np.float32)[:, None, :]
+
+
+def bilinear_sample(batch: Batch, rows: npt.NDArray, columns: npt.NDArray) -> Batch:
+    """Read each image at fractional positions, blending the four pixels around each; outside the image lie zeros.
+
+    With r, c the whole parts of a position and v, u the fractions:
+    y = (1 - v) ((1 - u) x[r, c] + u x[r, c + 1]) + v ((1 - u) x[r + 1, c] + u x[r + 1, c + 1]).
+
+    Parameters: `batch` (N, C, H, W) float32; `rows` and `columns` (N, Ho, Wo), positions in pixels, (0, 0)
+    the centre of the upper left pixel. Returns (N, C, Ho, Wo) float32.
+    """
+    n, c, _, _ = batch.shape
+    out = np.empty((n, c, *rows.shape[1:]), np.float32)
+    # Some images at a time: intermediates that fit the cache make this twice as fast.
+    block = max(1, SAMPLES_AT_ONCE // max(1, out[:1].size))
+    for begin in range(0, n, block):
+        some = slice(begin, begin + block)
+        out[some] = _sample(batch[some], rows[some], columns[some])
+    return out
+
+
+def _sample(batch: Batch, rows: npt.NDArray, columns: npt.NDArray) -> Batch:
+    n, c, h, w = batch.shape
+    # A frame of zeros, one pixel before and two after, stands for all that is outside: positions are clipped into it.
+    framed = np.zeros((n, c, h + 3, w + 3), np.float32)
+    framed[:, :, 1:-2, 1:-2] = batch
+    rows, columns = np.clip(rows, -1, h) + np.float32(1), np.clip(columns, -1, w) + np.float32(1)
+    r, q = np.floor(rows), np.floor(columns)
+    v, u = (rows - r)[:, None], (columns - q)[:, None]  # (N, 1, Ho, Wo)
+    plane = np.arange(n * c).reshape(n, c, 1, 1) * (
+        (h + 3) * (w + 3)
+    )  # where each plane begins in flat memory
+    corner = (
+        plane + (r.astype(np.intp) * (w + 3) + q.astype(np.intp))[:, None]
+    )  # (N, C, Ho, Wo), upper left pixels
+    flat = framed.reshape(-1)
+    upper = _blend(_take(flat, corner), _take(flat[1:], corner), u)
+    lower = _blend(_take(flat[w + 3 :], corner), _take(flat[w + 4 :], corner), u)
+    return _blend(upper, lower, v)
+
+
+def _take(flat: npt.NDArray, index: npt.NDArray) -> npt.NDArray:
+    return flat.take(index, mode="wrap")  # every index is in range: this mode is only the fastest
+
+
+def _blend(a: npt.NDArray, b: npt.NDArray, part: npt.NDArray) -> npt.NDArray:
+    """(1 - part) a + part b, written into `b`."""
+    b -= a
+    b *= part
+    b += a
+    return b
+
+
+def _check_images(batch: Batch, name: str) -> tuple[int, int, int, int]:
+    if batch.ndim != 4:
+        raise ShapeError(f"{name} takes a batch of images (N, C, H, W), got shape {batch.shape}")
+    n, c, h, w = batch.shape
+    return n, c, h, w

@@ -1,0 +1,82 @@
+"""The one place that every forward and every gradient passes, and those who look on there.
+
+Observers only look (trace, profile, anomaly detection); interceptors may change a call before it is recorded (mixed precision).
+With neither, an operation pays one branch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from minigrad.backend import Backend
+    from minigrad.engine import Node
+    from minigrad.op import Operation
+
+
+class Call:
+    """One execution of an operation, as observers see it.
+
+    phase:   "forward" or "gradient".
+    arrays:  the raw inputs of a forward; the gradients of the outputs for a gradient.
+    outputs: the raw results, once they are there: outputs of a forward, gradients of the inputs for a gradient.
+    node:    the recorded node, for a gradient; None in a forward, where nothing is recorded yet.
+    """
+
+    __slots__ = ("arrays", "backend", "node", "op", "outputs", "params", "phase")
+
+    def __init__(self, op: Operation, phase: str, backend: Backend, arrays: Sequence, params: dict, node: Node | None) -> None:
+        self.op, self.phase, self.backend, self.arrays, self.params, self.node = op, phase, backend, arrays, params, node
+        self.outputs: tuple[Any, ...] = ()
+
+
+class Observer(Protocol):
+    """Looks on at every forward and gradient; must not change anything."""
+
+    def before(self, call: Call) -> None:
+        """Called before the operation runs."""
+
+    def after(self, call: Call) -> None:
+        """Called when it has run, with `call.outputs` filled in."""
+
+
+Interceptor = Callable[["Operation", tuple, dict], tuple[tuple, dict]]
+
+observers: tuple[Observer, ...] = ()
+interceptors: tuple[Interceptor, ...] = ()
+
+
+@contextmanager
+def observe(observer: Observer) -> Iterator[Observer]:
+    """Let `observer` see every operation within the block."""
+    global observers
+    observers += (observer,)
+    try:
+        yield observer
+    finally:
+        observers = tuple(o for o in observers if o is not observer)
+
+
+@contextmanager
+def intercept(interceptor: Interceptor) -> Iterator[None]:
+    """Let `interceptor(op, inputs, params) -> (inputs, params)` change calls within the block, before any observer sees them."""
+    global interceptors
+    interceptors += (interceptor,)
+    try:
+        yield
+    finally:
+        interceptors = tuple(i for i in interceptors if i is not interceptor)
+
+
+def execute(run: Callable[[], Any], op: Operation, phase: str, backend: Backend, arrays: Sequence, params: dict, node: Node | None) -> Any:
+    """`run()`, seen by the observers there are."""
+    call, present = Call(op, phase, backend, arrays, params, node), observers
+    for observer in present:
+        observer.before(call)
+    result = run()
+    call.outputs = result if type(result) is tuple else (result,)
+    for observer in reversed(present):
+        observer.after(call)
+    return result

@@ -1,0 +1,34 @@
+"""Memory that several tensors share, and how we notice that it changed."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import numpy as np
+
+
+class Storage:
+    """What tensors on one piece of memory share: how often minigrad wrote to it, and whether others can.
+
+    Memory that came from outside (`from_numpy`) or was handed out writable (DLPack) can change without our counting, so its
+    stamp holds a checksum too.
+    """
+
+    __slots__ = ("external", "version")
+
+    def __init__(self, external: bool = False) -> None:
+        self.version, self.external = 0, external
+
+    def stamp(self, array: Any) -> Any:
+        """A value that stays the same for as long as the contents do."""
+        if not self.external:
+            return self.version
+        return self.version, zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+
+
+def storage_of(tensor: Any) -> Storage:
+    """The tensor's Storage, made when first asked for: most tensors never need one."""
+    if tensor._storage is None:
+        tensor._storage = Storage()
+    return tensor._storage

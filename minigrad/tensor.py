@@ -1,0 +1,519 @@
+"""Tensor: an array on a device that remembers how it was made.
+
+Its methods are one-line calls of operations; everything an operation means is defined in `minigrad/ops`, everything about
+graphs in `minigrad/engine`. Names, arguments and results are PyTorch's.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigrad import dtypes, engine, ops
+from minigrad.backend import Backend, get_backend
+from minigrad.backward import backward
+from minigrad.errors import DtypeError, GraphError, ShapeError
+from minigrad.storage import Storage, storage_of
+
+_hook_ids = itertools.count()
+
+
+def _reflected(name: str) -> Callable[[Tensor, Any], Any]:
+    """The operator with its operands swapped, for `number - tensor` and `array - tensor`."""
+    return lambda self, other: getattr(ops, name)(other, self)
+
+
+def _caster(dtype: np.dtype) -> Callable[[Tensor], Tensor]:
+    return lambda self: self.to(dtype=dtype)
+
+
+class HookHandle:
+    """What registering a hook returns; `remove()` takes the hook away again."""
+
+    def __init__(self, hooks: dict[int, Callable], key: int) -> None:
+        self._hooks, self._key = hooks, key
+
+    def remove(self) -> None:
+        """Take the hook away; a second call does nothing."""
+        self._hooks.pop(self._key, None)
+
+
+class Tensor:
+    """An n-dimensional array on a device, with its place in the graph.
+
+    array:         the raw NumPy (or CuPy) array. Writing to it goes unnoticed by autograd: use the in-place methods.
+    backend:       the device's Backend; `device` is its name.
+    requires_grad: whether gradients are wanted with respect to it, or flow through it.
+    grad:          after `backward`, the accumulated gradient of a leaf, a Tensor of the same shape; else None.
+
+    Make one with `mg.tensor(data)`, `mg.zeros(shape)`, `mg.from_numpy(array)`.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    # NumPy must leave `array + tensor` to us, and `np.exp(tensor)` must fail rather than lose the gradient.
+    __array_ufunc__ = None
+
+    requires_grad: bool = False
+    grad: Tensor | None = None
+    _node: engine.Node | None = None
+    _output: int = 0
+    _storage: Storage | None = None
+    _hooks: dict[int, Callable] | None = None
+    _accumulated_hooks: dict[int, Callable] | None = None
+
+    array: Any
+    backend: Backend
+
+    def __init__(self, data: Any, *, dtype: Any = None, device: str | Backend | None = None, requires_grad: bool = False) -> None:
+        backend = get_backend(device if device is not None else data.backend if isinstance(data, Tensor) else None)
+        host = data.numpy() if isinstance(data, Tensor) else _from_python(data)
+        target = dtypes.as_dtype(dtype) if dtype is not None else dtypes.as_dtype(host.dtype)
+        self.array = backend.from_host(np.array(host, dtype=target))
+        self.backend = backend
+        if requires_grad:
+            self.requires_grad_()
+
+    @classmethod
+    def _wrap(cls, array: Any, backend: Backend, storage: Storage | None = None) -> Tensor:
+        """A tensor around a raw array, without copying or checking it."""
+        tensor = Tensor.__new__(Tensor)
+        tensor.array, tensor.backend = array, backend
+        if storage is not None:
+            tensor._storage = storage
+        return tensor
+
+    # ------------------------------------------------ what it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the dimensions."""
+        return self.array.shape
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the length of one dimension."""
+        return self.array.shape if dim is None else self.array.shape[dim]
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return self.array.ndim
+
+    def dim(self) -> int:
+        """Number of dimensions."""
+        return self.array.ndim
+
+    def numel(self) -> int:
+        """Number of elements."""
+        return self.array.size
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the elements."""
+        return self.array.dtype
+
+    @property
+    def device(self) -> str:
+        """Name of the device it lies on."""
+        return self.backend.name
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes its elements take."""
+        return self.array.nbytes
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made by the user rather than by a recorded operation."""
+        return self._node is None
+
+    @property
+    def grad_fn(self) -> engine.Node | None:
+        """The recorded operation that made it."""
+        return self._node
+
+    @property
+    def T(self) -> Tensor:
+        """The transpose: dimensions in reverse order."""
+        return ops.permute(self, tuple(reversed(range(self.ndim))))
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two dimensions swapped."""
+        return ops.transpose(self, -2, -1)
+
+    def __repr__(self) -> str:
+        text = np.array2string(np.asarray(self.numpy()), separator=", ", prefix="tensor(", threshold=1000, edgeitems=3)
+        facts = [] if self.dtype in (dtypes.float32, dtypes.int64, dtypes.bool_) else [f"dtype={self.dtype}"]
+        facts += [f"shape={self.shape}"] if self.array.size == 0 or self.array.size > 1000 else []
+        facts += [f"device={self.device!r}"] if self.device != "cpu" else []
+        facts += [f"grad_fn={self._node}"] if self._node is not None else ["requires_grad=True"] if self.requires_grad else []
+        return f"tensor({', '.join([text, *facts])})"
+
+    def __len__(self) -> int:
+        if not self.array.ndim:
+            raise ShapeError("a 0-dimensional tensor has no length")
+        return self.array.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(ops.unbind(self, 0))
+
+    # ------------------------------------------------ to Python and NumPy
+
+    def item(self) -> float | int | bool:
+        """The only element, as a Python number. Raises ShapeError if there is not exactly one."""
+        if self.array.size != 1:
+            raise ShapeError(f"item() needs exactly one element; this tensor has shape {list(self.shape)}")
+        return self.backend.to_host(self.array).reshape(-1)[0].item()
+
+    def tolist(self) -> Any:
+        """Its elements as nested Python lists."""
+        return self.backend.to_host(self.array).tolist()
+
+    def numpy(self) -> np.ndarray:
+        """Its elements as a read-only NumPy array, sharing memory on the CPU.
+
+        Read-only, since autograd would not see a write: change the tensor by its in-place methods, or change a copy.
+        """
+        view = self.backend.to_host(self.array).view()
+        view.flags.writeable = False
+        return view
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        if copy or (dtype is not None and np.dtype(dtype) != array.dtype):
+            if copy is False:
+                raise ValueError(f"a {array.dtype} tensor cannot become {np.dtype(dtype)} without a copy")
+            return np.array(array, dtype=dtype)
+        return array
+
+    def __dlpack__(self, **options: Any) -> Any:
+        if self.requires_grad:
+            raise GraphError("a tensor that requires grad cannot be shared by DLPack; share x.detach()")
+        storage_of(self).external = True  # the consumer may write where we cannot count
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.array.__dlpack_device__()
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype in dtypes.FLOATING:
+            raise DtypeError(f"only integer tensors can be an index; this one is {self.dtype}")
+        return int(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
+
+    # ------------------------------------------------ gradients
+
+    def backward(self, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
+        """Add the gradient of this tensor with respect to each leaf to that leaf's `.grad`.
+
+        gradient:     the gradient of the final result with respect to this tensor; 1 for a tensor of one element.
+        retain_graph: keep what the graph saved, for another backward; default is the value of `create_graph`.
+        create_graph: record the backward pass itself, so that gradients can be differentiated again.
+        """
+        root, seed = _checked_root(self, gradient)
+        backward([root], [seed], retain_graph=create_graph if retain_graph is None else retain_graph, create_graph=create_graph)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Say whether gradients are wanted with respect to this leaf."""
+        if not self.is_leaf:
+            raise GraphError("requires_grad can be set on leaves only; this tensor was made by an operation. Use x.detach()")
+        if requires_grad and self.dtype not in dtypes.FLOATING:
+            raise DtypeError(f"only floating-point tensors can require grad; this one is {self.dtype}")
+        self.requires_grad = requires_grad
+        return self
+
+    def detach(self) -> Tensor:
+        """The same memory, outside the graph."""
+        return Tensor._wrap(self.array, self.backend, storage=storage_of(self))
+
+    @property
+    def data(self) -> Tensor:
+        """The same as `detach()`, under PyTorch's older name."""
+        return self.detach()
+
+    def retain_grad(self) -> None:
+        """Also fill in `.grad` of this tensor, which is no leaf, on backward."""
+        if self._node is None:
+            return
+        tensor = weakref.ref(self)
+
+        def store(gradient: Tensor) -> None:
+            if (found := tensor()) is not None:
+                found.grad = gradient if found.grad is None else found.grad + gradient
+
+        self.register_hook(store)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
+        """Call `hook(gradient)` when the gradient of this tensor is complete; what it returns, if not None, replaces it."""
+        if not self.requires_grad:
+            raise GraphError("no gradient will arrive here: the tensor does not require grad")
+        if self._node is not None:
+            self._node.hooks = {} if self._node.hooks is None else self._node.hooks
+            hooks = self._node.hooks.setdefault(self._output, {})
+        else:
+            hooks = self._hooks = {} if self._hooks is None else self._hooks
+        hooks[key := next(_hook_ids)] = hook
+        return HookHandle(hooks, key)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> HookHandle:
+        """Call `hook(leaf)` each time this leaf's `.grad` has been added to."""
+        if not self.is_leaf or not self.requires_grad:
+            raise GraphError("only a leaf that requires grad accumulates a gradient")
+        self._accumulated_hooks = {} if self._accumulated_hooks is None else self._accumulated_hooks
+        self._accumulated_hooks[key := next(_hook_ids)] = hook
+        return HookHandle(self._accumulated_hooks, key)
+
+    # ------------------------------------------------ devices and types
+
+    def to(self, *targets: Any, dtype: Any = None, device: Any = None) -> Tensor:
+        """This tensor on a device and/or with a dtype: `x.to("cpu")`, `x.to(mg.float64)`, `x.to(other)`.
+
+        The tensor itself if nothing changes. Casting between floating-point types passes gradients.
+        """
+        for target in targets:
+            if isinstance(target, Tensor):
+                dtype, device = target.dtype, target.backend
+            elif isinstance(target, Backend) or (isinstance(target, str) and target not in dtypes.BY_NAME):
+                device = target
+            else:
+                dtype = target
+        result = self
+        if device is not None and get_backend(device) is not self.backend:
+            result = ops.to_device(result, get_backend(device))
+        if dtype is not None and dtypes.as_dtype(dtype) != result.dtype:
+            result = ops.cast(result, dtype=dtypes.as_dtype(dtype))
+        return result
+
+    def astype(self, dtype: Any) -> Tensor:
+        """The same as `to(dtype)`, in NumPy's spelling, which gradient texts use."""
+        return self.to(dtype=dtype)
+
+    def type_as(self, other: Tensor) -> Tensor:
+        """With the dtype of `other`."""
+        return self.to(dtype=other.dtype)
+
+    def float(self) -> Tensor:
+        """As float32; likewise `double`, `half`, `bfloat16`, `long` (int64), `int` (int32) and `bool`."""
+        return self.to(dtype=dtypes.float32)
+
+    double, half, bfloat16 = _caster(dtypes.float64), _caster(dtypes.float16), _caster(dtypes.bfloat16)
+    long, int, bool = _caster(dtypes.int64), _caster(dtypes.int32), _caster(dtypes.bool_)
+
+    def cpu(self) -> Tensor:
+        """On the CPU."""
+        return self.to(device="cpu")
+
+    # ------------------------------------------------ in place
+
+    def _write(self, write: Callable[[Any], Any], *sources: Any) -> Tensor:
+        """The one way to change a tensor: refuse where the graph would not see it, write, count the write."""
+        if engine.is_grad_enabled() and (self.requires_grad or any(isinstance(s, Tensor) and s.requires_grad for s in sources)):
+            raise GraphError(
+                "an in-place write to, or from, a tensor that requires grad is not recorded: its gradient would be lost. "
+                "Write under mg.no_grad(), to x.detach(), or use the operation that returns a new tensor"
+            )
+        write(self.array)
+        storage_of(self).version += 1
+        return self
+
+    def copy_(self, other: Any) -> Tensor:
+        """Overwrite the elements with those of `other`, broadcast and cast."""
+        source = other.to(device=self.backend).array if isinstance(other, Tensor) else other
+        if isinstance(source, (self.array.__class__, np.ndarray)) and source.shape != self.shape:
+            source = _broadcast(self, source)
+        return self._write(lambda a: a.__setitem__(..., source), other)
+
+    def set_(self, source: Tensor) -> Tensor:
+        """Take over the memory, dtype and device of `source`; the tensor stays the same object."""
+        self._write(lambda _: None)
+        self.array, self.backend, self._storage = source.array, source.backend, storage_of(source)
+        return self
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        source = value.to(device=self.backend).array if isinstance(value, Tensor) else value
+        self._write(lambda a: a.__setitem__(ops.raw_index(key), source), value)
+
+    def fill_(self, value: Any) -> Tensor:
+        """Overwrite every element with `value`."""
+        return self._write(lambda a: a.fill(value))
+
+    def zero_(self) -> Tensor:
+        """Overwrite every element with 0."""
+        return self.fill_(0)
+
+    def _update(self, compute: Callable[..., Tensor], other: Any) -> Tensor:
+        """In place x = compute(x, other), which may change neither shape nor kind of dtype."""
+        with engine.set_grad_enabled(False):
+            result = compute(self, other)
+        if result.shape != self.shape:
+            raise ShapeError(f"in place, a tensor of shape {list(self.shape)} cannot become one of shape {list(result.shape)}")
+        if result.dtype in dtypes.FLOATING and self.dtype not in dtypes.FLOATING:
+            raise DtypeError(f"in place, a {self.dtype} tensor cannot take a {result.dtype} result")
+        return self._write(lambda a: a.__setitem__(..., result.array), other)
+
+    def add_(self, other: Any, *, alpha: Any = 1) -> Tensor:
+        """In place x + alpha * other; `sub_`, `mul_`, `div_`, `clamp_` likewise."""
+        return self._update(lambda x, o: ops.add(x, o if alpha == 1 else ops.mul(o, alpha)), other)
+
+    def sub_(self, other: Any, *, alpha: Any = 1) -> Tensor:
+        """In place x - alpha * other."""
+        return self.add_(other, alpha=-alpha)
+
+    def mul_(self, other: Any) -> Tensor:
+        """In place x * other."""
+        return self._update(ops.mul, other)
+
+    def div_(self, other: Any) -> Tensor:
+        """In place x / other."""
+        return self._update(ops.div, other)
+
+    def clamp_(self, min: Any = None, max: Any = None) -> Tensor:
+        """In place: every element limited to [min, max]."""
+        return self._update(lambda x, _: ops.clamp(x, min, max), None)
+
+    # `h += x` on a tensor of the graph rebinds h to a new tensor, as Python does for any immutable value: the gradient is
+    # right, and what others hold stays as it was. Outside the graph it writes in place, as optimisers expect.
+    def _augment(self, in_place: Callable[[Any], Tensor], new: Callable[..., Tensor], other: Any) -> Tensor:
+        tracked = self.requires_grad or (isinstance(other, Tensor) and other.requires_grad)
+        leaf = self._node is None and self.requires_grad
+        return new(self, other) if tracked and engine.is_grad_enabled() and not leaf else in_place(other)
+
+    def __iadd__(self, other: Any) -> Tensor:
+        return self._augment(self.add_, ops.add, other)
+
+    def __isub__(self, other: Any) -> Tensor:
+        return self._augment(self.sub_, ops.sub, other)
+
+    def __imul__(self, other: Any) -> Tensor:
+        return self._augment(self.mul_, ops.mul, other)
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        return self._augment(self.div_, ops.div, other)
+
+    # ------------------------------------------------ operators
+
+    __getitem__ = ops.getitem
+    __add__, __radd__ = ops.add, _reflected("add")
+    __sub__, __rsub__ = ops.sub, _reflected("sub")
+    __mul__, __rmul__ = ops.mul, _reflected("mul")
+    __truediv__, __rtruediv__ = ops.div, _reflected("div")
+    __floordiv__, __rfloordiv__ = ops.floor_divide, _reflected("floor_divide")
+    __mod__, __rmod__ = ops.remainder, _reflected("remainder")
+    __pow__, __rpow__ = ops.pow, _reflected("pow")
+    __matmul__, __rmatmul__ = ops.matmul, _reflected("matmul")
+    __and__ = __rand__ = ops.bitwise_and
+    __or__ = __ror__ = ops.bitwise_or
+    __xor__ = __rxor__ = ops.bitwise_xor
+    __neg__, __abs__, __invert__ = ops.neg, ops.abs, ops.bitwise_not
+    __lt__, __le__, __gt__, __ge__ = ops.lt, ops.le, ops.gt, ops.ge
+    __eq__, __ne__ = ops.eq, ops.ne  # type: ignore[assignment]
+    __hash__ = object.__hash__  # == compares elements, but a tensor is a dictionary's key by identity
+
+    if TYPE_CHECKING:  # the methods attached below
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+# Every name in a family's METHODS is a method too: x.exp() is ops.exp(x).
+for _name in ops.METHODS:
+    setattr(Tensor, _name, getattr(ops, _name))
+engine.Tensor = Tensor
+
+
+def _broadcast(target: Tensor, source: Any) -> Any:
+    try:
+        return target.backend.xp.broadcast_to(source, target.shape)
+    except ValueError as error:
+        raise ShapeError(f"a tensor of shape {list(source.shape)} cannot be copied into one of shape {list(target.shape)}") from error
+
+
+def _from_python(data: Any) -> np.ndarray:
+    """NumPy's arrays and scalars keep their dtype; Python floats become float32, ints int64."""
+    if isinstance(data, (np.ndarray, np.generic)):
+        return np.asarray(data)
+    if isinstance(data, (list, tuple)) and any(isinstance(d, Tensor) for d in data):
+        data = [d.numpy() if isinstance(d, Tensor) else d for d in data]
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise ShapeError(f"nested lists must be rectangular: {error}") from error
+    if array.dtype == object or array.dtype.kind not in "biuf":
+        raise DtypeError(f"a tensor is made of numbers, not of {type(data).__name__} {data!r:.80}")
+    if array.dtype == np.float64 and not _holds_numpy(data):
+        array = array.astype(dtypes.DEFAULT_FLOAT)
+    return array
+
+
+def _holds_numpy(data: Any) -> bool:
+    while isinstance(data, (list, tuple)) and data:
+        data = data[0]
+    return isinstance(data, (np.ndarray, np.generic)) or hasattr(data, "__array__")
+
+
+def _checked_root(root: Tensor, gradient: Any) -> tuple[Tensor, Tensor]:
+    """The root of a backward pass and its seed gradient, checked."""
+    if not root.requires_grad:
+        raise GraphError("nothing to differentiate: the tensor does not require grad and no recorded operation made it")
+    if gradient is None:
+        if root.array.size != 1:
+            raise GraphError(f"backward without a gradient needs a tensor of one element, not of shape {list(root.shape)}; pass gradient=")
+        return root, Tensor._wrap(root.backend.xp.ones_like(root.array), root.backend)
+    gradient = gradient if isinstance(gradient, Tensor) else Tensor(gradient, device=root.backend)
+    if gradient.shape != root.shape:
+        raise ShapeError(f"the gradient has shape {list(gradient.shape)}, the tensor {list(root.shape)}; they must agree")
+    return root, gradient.to(dtype=root.dtype)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """Gradients of the sum of `outputs` with respect to `inputs`, returned rather than accumulated (as torch.autograd.grad).
+
+    Only what leads to an input is computed. Raises GraphError if the outputs do not depend on an input, unless `allow_unused`,
+    which gives None for it.
+
+    >>> x = Tensor(3.0, requires_grad=True)
+    >>> (g,) = grad(x**3, x, create_graph=True)
+    >>> grad(g, x)
+    (tensor(18.),)
+    """
+    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    seeds = [grad_outputs] if grad_outputs is None or isinstance(grad_outputs, Tensor) else list(grad_outputs)
+    seeds = seeds * len(outputs) if grad_outputs is None else seeds
+    if len(seeds) != len(outputs):
+        raise GraphError(f"grad_outputs holds {len(seeds)} gradients for {len(outputs)} outputs")
+    if any(not x.requires_grad for x in inputs):
+        raise GraphError("every input of grad must require grad")
+    roots, gradients = zip(*(_checked_root(o, g) for o, g in zip(outputs, seeds, strict=True)), strict=True)
+    retain = create_graph if retain_graph is None else retain_graph
+    found = backward(roots, gradients, inputs=inputs, retain_graph=retain, create_graph=create_graph)
+    if not allow_unused and any(g is None for g in found):
+        missing = [i for i, g in enumerate(found) if g is None]
+        raise GraphError(f"the outputs do not depend on inputs {missing}; pass allow_unused=True to get None for them")
+    return tuple(found)

@@ -1,0 +1,5 @@
+"""Observers of operations."""
+
+from minigrad.trace.profile import Profile, profile
+
+__all__ = ["Profile", "profile"]
