@@ -10,8 +10,10 @@ and `minigrad.testing` are loaded when first used.
 """
 
 from importlib import import_module as _import_module
+from typing import Any as _Any
 
 from minigrad import ops as _ops
+from minigrad.autograd import grad
 from minigrad.backend import available_devices, get_backend, manual_seed
 from minigrad.creation import (
     arange,
@@ -37,7 +39,7 @@ from minigrad.creation import (
 )
 from minigrad.dtypes import as_dtype, bfloat16, bool_, float16, float32, float64, int8, int16, int32, int64, uint8
 from minigrad.engine import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
-from minigrad.tensor import Tensor, grad
+from minigrad.tensor import Tensor
 
 __version__ = "0.1.0"
 
@@ -45,7 +47,14 @@ bool = bool_
 globals().update({_name: getattr(_ops, _name) for _name in _ops.PUBLIC})
 
 
-def __getattr__(name):
-    if name in ("nn", "optim", "data", "train", "testing", "viz", "trace"):
+# Loaded when first used, so that `import minigrad` stays quick.
+_LATER = ("nn", "optim", "data", "train", "testing", "viz")
+_LATER_FROM = {"profile": "trace.profile", "save": "serialization", "load": "serialization"}
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _LATER:
         return _import_module(f"minigrad.{name}")
+    if name in _LATER_FROM:
+        return getattr(_import_module(f"minigrad.{_LATER_FROM[name]}"), name)
     raise AttributeError(f"module 'minigrad' has no attribute {name!r}")

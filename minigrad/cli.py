@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,16 +14,25 @@ from minigrad.errors import ArgumentError, MinigradError
 
 @contextmanager
 def clear_errors(program: str) -> Iterator[None]:
-    """Turn minigrad's errors and the system's (no such file, disk full) into `program: error: ...` and exit code 2."""
+    """End the program with `program: error: ...` on minigrad's errors and the system's (no such file, disk full).
+
+    Exit code 2; 130, as shells have it, where the user interrupted.
+    """
     try:
         yield
     except (MinigradError, OSError) as error:
         print(f"{program}: error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
+    except MemoryError as error:
+        print(f"{program}: error: out of memory ({error}); try smaller batches", file=sys.stderr)
+        raise SystemExit(2) from error
+    except KeyboardInterrupt as interrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        raise SystemExit(130) from interrupt
 
 
 def output_folder(path: str | os.PathLike[str]) -> Path:
-    """Make the folder where results will go and make sure, before any work is done, that files can be written there."""
+    """Make the folder where results will go, and make sure, before any work begins, that files can be written there."""
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -30,24 +40,38 @@ def output_folder(path: str | os.PathLike[str]) -> Path:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise ArgumentError(f"cannot write results to {folder}: {error.strerror or error}; name another folder with --out") from error
+        why = error.strerror or error
+        raise ArgumentError(
+            f"cannot write results to {folder}: {why}; name another folder with --out"
+        ) from error
     return folder
 
 
 def positive_int(text: str) -> int:
-    """An argparse type: a whole number from 1."""
-    value = int(text)
+    """An argparse type: a whole number from 1.
+
+    >>> positive_int("3")
+    3
+    """
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
     if value < 1:
-        raise ValueError
+        raise ArgumentTypeError(f"expected a whole number from 1, not {text!r}")
     return value
 
 
 def positive_float(text: str) -> float:
-    """An argparse type: a finite number above 0."""
-    value = float(text)
+    """An argparse type: a finite number above 0.
+
+    >>> positive_float("1e-3")
+    0.001
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < float("inf"):
-        raise ValueError
+        raise ArgumentTypeError(f"expected a number above 0, not {text!r}")
     return value
-
-
-positive_int.__name__, positive_float.__name__ = "whole number >= 1", "number > 0"  # argparse shows these names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,17 @@ from minigrad.storage import Storage
 from minigrad.tensor import Tensor
 
 
-def tensor(data: Any, *, dtype: Any = None, device: str | Backend | None = None, requires_grad: bool = False) -> Tensor:
+def tensor(
+    data: Any, *, dtype: Any = None, device: str | Backend | None = None, requires_grad: bool = False
+) -> Tensor:
     """A new tensor holding a copy of `data`: numbers, nested lists, NumPy arrays, tensors.
 
-    NumPy arrays keep their dtype; Python floats become float32, Python ints int64.
+    dtype:         of the elements; by default that of a NumPy array or tensor, float32 for Python's floats, int64
+                   for its ints, bool for its bools.
+    device:        where it lies; by default where `data` does if that is a tensor, else the default device.
+    requires_grad: whether gradients are wanted with respect to it.
+
+    Raises ShapeError for lists that are not rectangular, DtypeError for what is no number.
 
     >>> tensor([[1, 2], [3, 4]]).shape
     (2, 2)
@@ -25,7 +33,10 @@ def tensor(data: Any, *, dtype: Any = None, device: str | Backend | None = None,
 
 
 def as_tensor(data: Any, *, dtype: Any = None, device: str | Backend | None = None) -> Tensor:
-    """`data` as a tensor: itself if it is one of that dtype and device; sharing memory with a NumPy array where it can."""
+    """`data` as a tensor: itself if it is one of that dtype and device; on the memory of a NumPy array where it can be.
+
+    Everything else is copied, as by `tensor`.
+    """
     if isinstance(data, Tensor):
         return data.to(dtype=dtype, device=device)
     if isinstance(data, np.ndarray):
@@ -46,7 +57,9 @@ def from_numpy(array: np.ndarray, device: str | Backend | None = None) -> Tensor
 
 
 def from_dlpack(source: Any) -> Tensor:
-    """A tensor on the memory of another library's CPU tensor, through DLPack."""
+    """A tensor on the memory of another library's CPU tensor, through DLPack; otherwise as `from_numpy`."""
+    if not hasattr(source, "__dlpack__"):
+        raise DtypeError(f"from_dlpack takes a tensor that speaks DLPack, not {type(source).__name__}")
     return from_numpy(np.from_dlpack(source))
 
 
@@ -60,7 +73,9 @@ def _shape(size: tuple) -> tuple[int, ...]:
 
 def _finish(make: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
     backend = get_backend(device)
-    result = Tensor._wrap(make(backend).astype(dtypes.as_dtype(dtype or dtypes.DEFAULT_FLOAT), copy=False), backend)
+    result = Tensor._wrap(
+        make(backend).astype(dtypes.as_dtype(dtype or dtypes.DEFAULT_FLOAT), copy=False), backend
+    )
     return result.requires_grad_() if requires_grad else result
 
 
@@ -74,16 +89,23 @@ def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool 
     return full(_shape(size), 1.0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def full(size: Any, fill_value: float, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor in which every element is `fill_value`; float32, or int64 or bool for such a value, unless `dtype` says otherwise."""
-    shape = _shape((size,) if isinstance(size, (tuple, list)) else (size,))
+def full(
+    size: Any, fill_value: float, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor in which every element is `fill_value`; by default int64 for an int, bool for a bool, else float32."""
+    shape = _shape((size,))
     dtype = dtypes.as_dtype(dtype or dtypes.result_type([fill_value]))
     return _finish(lambda b: b.xp.full(shape, fill_value, dtype=dtype), dtype, device, requires_grad)
 
 
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor whose contents are whatever the memory held."""
-    return _finish(lambda b: b.xp.empty(_shape(size), dtype=dtypes.as_dtype(dtype or float)), dtype, device, requires_grad)
+    return _finish(
+        lambda b: b.xp.empty(_shape(size), dtype=dtypes.as_dtype(dtype or float)),
+        dtype,
+        device,
+        requires_grad,
+    )
 
 
 def zeros_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -101,37 +123,75 @@ def full_like(x: Tensor, fill_value: float, *, dtype: Any = None, requires_grad:
     return full(x.shape, fill_value, dtype=dtype or x.dtype, device=x.backend, requires_grad=requires_grad)
 
 
-def arange(start: float, end: float | None = None, step: float = 1, *, dtype: Any = None, device: Any = None) -> Tensor:
+def arange(
+    start: float, end: float | None = None, step: float = 1, *, dtype: Any = None, device: Any = None
+) -> Tensor:
     """start, start + step, ... up to but without `end` (one argument is `end`); int64 for integers, else float32.
 
     >>> arange(3)
     tensor([0, 1, 2])
     """
     start, end = (0, start) if end is None else (start, end)
+    _check_ends("arange", dtype, start, end, step)
     if step == 0 or (end - start) * step < 0:
-        raise ArgumentError(f"arange from {start} to {end} in steps of {step} never ends")
-    return _finish(lambda b: b.xp.arange(start, end, step), dtype or dtypes.result_type([start, end, step]), device, False)
+        raise ArgumentError(f"arange from {start} to {end} in steps of {step} never arrives")
+    return _finish(
+        lambda b: b.xp.arange(start, end, step),
+        dtype or dtypes.result_type([start, end, step]),
+        device,
+        False,
+    )
 
 
 def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None) -> Tensor:
-    """`steps` numbers from `start` to `end`, both included, evenly spaced."""
-    return _finish(lambda b: b.xp.linspace(start, end, steps), dtype, device, False)
+    """`steps` numbers from `start` to `end`, both included, evenly spaced; `steps` is 0 or more."""
+    if not isinstance(steps, int) or steps < 0:
+        raise ArgumentError(f"linspace needs a whole number of steps >= 0, not {steps!r}")
+    first, last = float(start), float(end)
+    _check_ends("linspace", dtype, first, last)
+    return _finish(lambda b: b.xp.linspace(first, last, steps), dtype, device, False)
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None) -> Tensor:
+def _check_ends(name: str, dtype: Any, *ends: float) -> None:
+    """Refuse ends that are not finite, and fractions where whole numbers are asked for."""
+    if not all(math.isfinite(end) for end in ends):
+        raise ArgumentError(f"{name} needs finite numbers, not {', '.join(map(str, ends))}")
+    whole = dtype is not None and not dtypes.is_floating(dtypes.as_dtype(dtype))
+    if whole and any(end != int(end) for end in ends):
+        raise ArgumentError(
+            f"{name} of {dtypes.as_dtype(dtype)} needs whole numbers, not {', '.join(map(str, ends))}"
+        )
+
+
+def eye(
+    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """The identity matrix of n rows and m (default n) columns."""
-    return _finish(lambda b: b.xp.eye(n, m), dtype, device, False)
+    n, m = _shape((n, n if m is None else m))
+    return _finish(lambda b: b.xp.eye(n, m), dtype, device, requires_grad)
 
 
 def rand(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Uniform random numbers in [0, 1), from the device's stream (`mg.manual_seed`)."""
-    return _finish(lambda b: b.xp.asarray(b.rng.random(_shape(size), dtype="float32" if dtype is None else "float64")), dtype, device, requires_grad)
+    """Uniform random numbers in [0, 1), from the device's stream (`mg.manual_seed`); floating point."""
+    shape, precision = _shape(size), _drawn_in(dtype)
+    return _finish(lambda b: b.xp.asarray(b.rng.random(shape, dtype=precision)), dtype, device, requires_grad)
 
 
 def randn(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Standard normal random numbers, from the device's stream."""
-    precision = "float32" if dtype is None else "float64"
-    return _finish(lambda b: b.xp.asarray(b.rng.standard_normal(_shape(size), dtype=precision)), dtype, device, requires_grad)
+    """Standard normal random numbers, from the device's stream (`mg.manual_seed`); floating point."""
+    shape, precision = _shape(size), _drawn_in(dtype)
+    return _finish(
+        lambda b: b.xp.asarray(b.rng.standard_normal(shape, dtype=precision)), dtype, device, requires_grad
+    )
+
+
+def _drawn_in(dtype: Any) -> str:
+    """The precision in which random numbers are drawn that are to become `dtype`."""
+    if dtype is not None and not dtypes.is_floating(dtypes.as_dtype(dtype)):
+        raise DtypeError(
+            f"these random numbers are floating point, not {dtypes.as_dtype(dtype)}; randint draws integers"
+        )
+    return "float32" if dtype is None else "float64"
 
 
 def rand_like(x: Tensor) -> Tensor:
@@ -144,12 +204,22 @@ def randn_like(x: Tensor) -> Tensor:
     return randn(x.shape, dtype=x.dtype, device=x.backend)
 
 
-def randint(low: int, high: int, size: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
-    """Random integers in [low, high), int64."""
-    return _finish(lambda b: b.xp.asarray(b.rng.integers(low, high, size)), dtype or dtypes.int64, device, False)
+def randint(low: int, high: Any, size: Any = None, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """Random integers in [low, high), int64; two arguments are `high` and `size`, with `low` 0.
+
+    >>> randint(6, (1000,)).max() < 6
+    tensor(True)
+    """
+    low, high, size = (0, low, high) if size is None else (low, high, size)
+    if not isinstance(high, (int, np.integer)) or low >= high:
+        raise ArgumentError(f"randint needs integers low < high, not {low} and {high}")
+    shape = _shape((size,))
+    return _finish(
+        lambda b: b.xp.asarray(b.rng.integers(low, high, shape)), dtype or dtypes.int64, device, False
+    )
 
 
 def randperm(n: int, *, device: Any = None) -> Tensor:
-    """The integers 0 to n - 1 in random order."""
+    """The integers 0 to n - 1 in random order, int64."""
+    (n,) = _shape((n,))
     return _finish(lambda b: b.xp.asarray(b.rng.permutation(n)), dtypes.int64, device, False)
-

@@ -11,13 +11,14 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigrad import dtypes, observe
 from minigrad.backend import Backend, default_backend
-from minigrad.errors import DeviceError, DtypeError, MinigradError, ShapeError
+from minigrad.errors import ArgumentError, DeviceError, DtypeError, MinigradError, ShapeError
 from minigrad.storage import Storage, storage_of
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def apply(op: Operation, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any
     """Run an operation on tensors (Python numbers and None may stand among them), and record it if a gradient is wanted."""
     for interceptor in observe.interceptors:
         inputs, params = interceptor(op, inputs, params)
-    backend, dtype, uniform, wanted, foreign = None, None, True, False, False
+    backend, dtype, uniform, wanted, others = None, None, True, False, None
     for x in inputs:
         if isinstance(x, Tensor):
             if backend is None:
@@ -105,12 +106,14 @@ def apply(op: Operation, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any
                 uniform = False
             wanted = wanted or x.requires_grad
         elif x is not None:
-            uniform, foreign = False, foreign or type(x) not in _NUMBERS
+            others = [x] if others is None else [*others, x]
     if len(inputs) != len(op.inputs) and not op.variadic:
         inputs = op.complete(inputs)
-    if backend is None or foreign:
+    if others is not None or backend is None:
         backend = backend or default_backend()
-        inputs, uniform = tuple(_as_operand(op, x, backend) for x in inputs), False
+        if any(type(x) not in _NUMBERS for x in others or ()):
+            inputs, uniform = tuple(_as_operand(op, x, backend) for x in inputs), False
+        uniform = uniform and dtype in dtypes.FLOATING  # beside floating point, a Python number has no weight
     if op.defaults:
         params = {**op.defaults, **params}
     arrays = [x.array if isinstance(x, Tensor) else x for x in inputs]
@@ -118,10 +121,17 @@ def apply(op: Operation, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any
     if not uniform or dtype in dtypes.HALF or (op.dtypes == "float" and dtype not in dtypes.FLOATING):
         arrays, half = _settle_types(op, arrays, backend)
 
-    if observe.observers:
-        result = observe.execute(lambda: run_forward(op, backend, arrays, params), op, "forward", backend, arrays, params, None)
-    else:
-        result = run_forward(op, backend, arrays, params)
+    try:
+        if observe.observers:
+            run = partial(run_forward, op, backend, arrays, params)
+            result = observe.execute(run, op, "forward", backend, arrays, params, None)
+        else:
+            result = run_forward(op, backend, arrays, params)
+    except MinigradError:
+        raise
+    except (ValueError, IndexError, TypeError, OverflowError) as error:  # NumPy's word: add what was given
+        kind = DtypeError if isinstance(error, TypeError) else ShapeError if not isinstance(error, OverflowError) else ArgumentError
+        raise kind(f"{op.name}({', '.join(map(describe, inputs))}): {error}") from error
     results = result if type(result) is tuple else (result,)
     if half is not None:  # computed wide, rounded once
         results = tuple(y.astype(half) if y.dtype == dtypes.float32 else y for y in results)
@@ -136,14 +146,13 @@ def apply(op: Operation, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any
 def run_forward(op: Operation, backend: Backend, arrays: Sequence[Any], params: dict[str, Any]) -> Any:
     """The forward on raw arrays: the device's kernel where it has one and takes the call, else the plain definition."""
     kernel = backend.kernels.get(op.name)
-    try:
-        result = kernel.forward(backend.xp, *arrays, **params) if kernel is not None and kernel.forward is not None else None
-        if result is None:
-            result = op.forward(backend.xp, *arrays, **params)
-    except MinigradError:
-        raise
-    except (ValueError, IndexError) as error:  # NumPy's word on shapes that do not fit: add what it was given
-        raise ShapeError(f"{op.name}({', '.join(map(describe, arrays))}): {error}") from error
+    result = None
+    if kernel is not None and kernel.forward is not None:
+        result = kernel.forward(backend.xp, *arrays, **params)
+    if result is None:
+        result = op.forward(backend.xp, *arrays, **params)
+    if type(result) is backend.array_type:
+        return result
     asarray = backend.xp.asarray  # NumPy turns 0-dimensional arrays into scalars; tensors hold arrays
     return tuple(map(asarray, result)) if type(result) in (tuple, list) else asarray(result)
 

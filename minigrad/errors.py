@@ -13,6 +13,10 @@ class ArgumentError(MinigradError, ValueError):
     """An argument has a value outside its range, or arguments contradict each other."""
 
 
+class IndexRangeError(ArgumentError, IndexError):
+    """An index lies outside the dimension it points into."""
+
+
 class ShapeError(MinigradError, ValueError):
     """Shapes do not fit the operation, or each other."""
 

@@ -22,7 +22,9 @@ def documentation_row(op: Operation) -> dict[str, str]:
     >>> documentation_row(REGISTRY["mul"])["gradient"]
     'ga = gy b, gb = gy a'
     """
-    return dict(zip(COLUMNS, (op.name, op.formula, op.gradient_formula or "none", op.source, op.dtypes), strict=True))
+    return dict(
+        zip(COLUMNS, (op.name, op.formula, op.gradient_formula or "none", op.source, op.dtypes), strict=True)
+    )
 
 
 def documentation_table(operations: Iterable[Operation] | None = None) -> str:
@@ -30,7 +32,9 @@ def documentation_table(operations: Iterable[Operation] | None = None) -> str:
     means below it."""
     chosen = sorted(REGISTRY.values() if operations is None else operations, key=lambda op: op.name)
     rows = [COLUMNS, tuple("---" for _ in COLUMNS), *(documentation_row(op).values() for op in chosen)]
-    lines = ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows]
+    lines = [
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows
+    ]
     legend = [f"- `{name}`: {meaning}." for name, meaning in DTYPES.items()]
     return "\n".join([*lines, "", *legend])
 

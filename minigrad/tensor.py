@@ -6,9 +6,10 @@ graphs in `minigrad/engine`. Names, arguments and results are PyTorch's.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from minigrad import dtypes, engine, ops
 from minigrad.backend import Backend, get_backend
 from minigrad.backward import backward
 from minigrad.errors import DtypeError, GraphError, ShapeError
+from minigrad.inplace import InPlace
 from minigrad.storage import Storage, storage_of
 
 _hook_ids = itertools.count()
@@ -42,7 +44,7 @@ class HookHandle:
         self._hooks.pop(self._key, None)
 
 
-class Tensor:
+class Tensor(InPlace):
     """An n-dimensional array on a device, with its place in the graph.
 
     array:         the raw NumPy (or CuPy) array. Writing to it goes unnoticed by autograd: use the in-place methods.
@@ -62,7 +64,7 @@ class Tensor:
     # NumPy must leave `array + tensor` to us, and `np.exp(tensor)` must fail rather than lose the gradient.
     __array_ufunc__ = None
 
-    requires_grad: bool = False
+    requires_grad = False
     grad: Tensor | None = None
     _node: engine.Node | None = None
     _output: int = 0
@@ -75,7 +77,7 @@ class Tensor:
 
     def __init__(self, data: Any, *, dtype: Any = None, device: str | Backend | None = None, requires_grad: bool = False) -> None:
         backend = get_backend(device if device is not None else data.backend if isinstance(data, Tensor) else None)
-        host = data.numpy() if isinstance(data, Tensor) else _from_python(data)
+        host = data.numpy() if isinstance(data, Tensor) else _from_python(data, dtype)
         target = dtypes.as_dtype(dtype) if dtype is not None else dtypes.as_dtype(host.dtype)
         self.array = backend.from_host(np.array(host, dtype=target))
         self.backend = backend
@@ -166,6 +168,14 @@ class Tensor:
     def __iter__(self) -> Iterator[Tensor]:
         return iter(ops.unbind(self, 0))
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self._node is not None:
+            raise GraphError("only leaves can be deep-copied; this tensor was made by an operation. Use x.detach()")
+        twin = memo[id(self)] = type(self).__new__(type(self))
+        twin.array, twin.backend = self.array.copy(), self.backend
+        twin.requires_grad, twin.grad = self.requires_grad, copy.deepcopy(self.grad, memo)
+        return twin
+
     # ------------------------------------------------ to Python and NumPy
 
     def item(self) -> float | int | bool:
@@ -230,8 +240,7 @@ class Tensor:
         retain_graph: keep what the graph saved, for another backward; default is the value of `create_graph`.
         create_graph: record the backward pass itself, so that gradients can be differentiated again.
         """
-        root, seed = _checked_root(self, gradient)
-        backward([root], [seed], retain_graph=create_graph if retain_graph is None else retain_graph, create_graph=create_graph)
+        backward([self], [seed(self, gradient)], retain_graph=create_graph if retain_graph is None else retain_graph, create_graph=create_graph)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Say whether gradients are wanted with respect to this leaf."""
@@ -323,92 +332,9 @@ class Tensor:
         """On the CPU."""
         return self.to(device="cpu")
 
-    # ------------------------------------------------ in place
-
-    def _write(self, write: Callable[[Any], Any], *sources: Any) -> Tensor:
-        """The one way to change a tensor: refuse where the graph would not see it, write, count the write."""
-        if engine.is_grad_enabled() and (self.requires_grad or any(isinstance(s, Tensor) and s.requires_grad for s in sources)):
-            raise GraphError(
-                "an in-place write to, or from, a tensor that requires grad is not recorded: its gradient would be lost. "
-                "Write under mg.no_grad(), to x.detach(), or use the operation that returns a new tensor"
-            )
-        write(self.array)
-        storage_of(self).version += 1
-        return self
-
-    def copy_(self, other: Any) -> Tensor:
-        """Overwrite the elements with those of `other`, broadcast and cast."""
-        source = other.to(device=self.backend).array if isinstance(other, Tensor) else other
-        if isinstance(source, (self.array.__class__, np.ndarray)) and source.shape != self.shape:
-            source = _broadcast(self, source)
-        return self._write(lambda a: a.__setitem__(..., source), other)
-
-    def set_(self, source: Tensor) -> Tensor:
-        """Take over the memory, dtype and device of `source`; the tensor stays the same object."""
-        self._write(lambda _: None)
-        self.array, self.backend, self._storage = source.array, source.backend, storage_of(source)
-        return self
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        source = value.to(device=self.backend).array if isinstance(value, Tensor) else value
-        self._write(lambda a: a.__setitem__(ops.raw_index(key), source), value)
-
-    def fill_(self, value: Any) -> Tensor:
-        """Overwrite every element with `value`."""
-        return self._write(lambda a: a.fill(value))
-
-    def zero_(self) -> Tensor:
-        """Overwrite every element with 0."""
-        return self.fill_(0)
-
-    def _update(self, compute: Callable[..., Tensor], other: Any) -> Tensor:
-        """In place x = compute(x, other), which may change neither shape nor kind of dtype."""
-        with engine.set_grad_enabled(False):
-            result = compute(self, other)
-        if result.shape != self.shape:
-            raise ShapeError(f"in place, a tensor of shape {list(self.shape)} cannot become one of shape {list(result.shape)}")
-        if result.dtype in dtypes.FLOATING and self.dtype not in dtypes.FLOATING:
-            raise DtypeError(f"in place, a {self.dtype} tensor cannot take a {result.dtype} result")
-        return self._write(lambda a: a.__setitem__(..., result.array), other)
-
-    def add_(self, other: Any, *, alpha: Any = 1) -> Tensor:
-        """In place x + alpha * other; `sub_`, `mul_`, `div_`, `clamp_` likewise."""
-        return self._update(lambda x, o: ops.add(x, o if alpha == 1 else ops.mul(o, alpha)), other)
-
-    def sub_(self, other: Any, *, alpha: Any = 1) -> Tensor:
-        """In place x - alpha * other."""
-        return self.add_(other, alpha=-alpha)
-
-    def mul_(self, other: Any) -> Tensor:
-        """In place x * other."""
-        return self._update(ops.mul, other)
-
-    def div_(self, other: Any) -> Tensor:
-        """In place x / other."""
-        return self._update(ops.div, other)
-
-    def clamp_(self, min: Any = None, max: Any = None) -> Tensor:
-        """In place: every element limited to [min, max]."""
-        return self._update(lambda x, _: ops.clamp(x, min, max), None)
-
-    # `h += x` on a tensor of the graph rebinds h to a new tensor, as Python does for any immutable value: the gradient is
-    # right, and what others hold stays as it was. Outside the graph it writes in place, as optimisers expect.
-    def _augment(self, in_place: Callable[[Any], Tensor], new: Callable[..., Tensor], other: Any) -> Tensor:
-        tracked = self.requires_grad or (isinstance(other, Tensor) and other.requires_grad)
-        leaf = self._node is None and self.requires_grad
-        return new(self, other) if tracked and engine.is_grad_enabled() and not leaf else in_place(other)
-
-    def __iadd__(self, other: Any) -> Tensor:
-        return self._augment(self.add_, ops.add, other)
-
-    def __isub__(self, other: Any) -> Tensor:
-        return self._augment(self.sub_, ops.sub, other)
-
-    def __imul__(self, other: Any) -> Tensor:
-        return self._augment(self.mul_, ops.mul, other)
-
-    def __itruediv__(self, other: Any) -> Tensor:
-        return self._augment(self.div_, ops.div, other)
+    def where(self, condition: Any, other: Any) -> Tensor:
+        """This tensor where `condition` holds, `other` elsewhere."""
+        return ops.where(condition, self, other)
 
     # ------------------------------------------------ operators
 
@@ -440,15 +366,8 @@ for _name in ops.METHODS:
 engine.Tensor = Tensor
 
 
-def _broadcast(target: Tensor, source: Any) -> Any:
-    try:
-        return target.backend.xp.broadcast_to(source, target.shape)
-    except ValueError as error:
-        raise ShapeError(f"a tensor of shape {list(source.shape)} cannot be copied into one of shape {list(target.shape)}") from error
-
-
-def _from_python(data: Any) -> np.ndarray:
-    """NumPy's arrays and scalars keep their dtype; Python floats become float32, ints int64."""
+def _from_python(data: Any, dtype: Any = None) -> np.ndarray:
+    """NumPy's arrays and scalars keep their dtype; Python floats become float32 (unless `dtype` asks for more), ints int64."""
     if isinstance(data, (np.ndarray, np.generic)):
         return np.asarray(data)
     if isinstance(data, (list, tuple)) and any(isinstance(d, Tensor) for d in data):
@@ -459,7 +378,7 @@ def _from_python(data: Any) -> np.ndarray:
         raise ShapeError(f"nested lists must be rectangular: {error}") from error
     if array.dtype == object or array.dtype.kind not in "biuf":
         raise DtypeError(f"a tensor is made of numbers, not of {type(data).__name__} {data!r:.80}")
-    if array.dtype == np.float64 and not _holds_numpy(data):
+    if array.dtype == np.float64 and dtype is None and not _holds_numpy(data):
         array = array.astype(dtypes.DEFAULT_FLOAT)
     return array
 
@@ -470,50 +389,17 @@ def _holds_numpy(data: Any) -> bool:
     return isinstance(data, (np.ndarray, np.generic)) or hasattr(data, "__array__")
 
 
-def _checked_root(root: Tensor, gradient: Any) -> tuple[Tensor, Tensor]:
-    """The root of a backward pass and its seed gradient, checked."""
+def seed(root: Tensor, gradient: Any) -> Tensor:
+    """The gradient that a backward pass starts from at `root`, checked; 1 if none is given and the root is one number."""
     if not root.requires_grad:
         raise GraphError("nothing to differentiate: the tensor does not require grad and no recorded operation made it")
     if gradient is None:
         if root.array.size != 1:
-            raise GraphError(f"backward without a gradient needs a tensor of one element, not of shape {list(root.shape)}; pass gradient=")
-        return root, Tensor._wrap(root.backend.xp.ones_like(root.array), root.backend)
+            raise GraphError(
+                f"backward without a gradient needs a tensor of one element, not of shape {list(root.shape)}; pass gradient="
+            )
+        return Tensor._wrap(root.backend.xp.ones_like(root.array), root.backend)
     gradient = gradient if isinstance(gradient, Tensor) else Tensor(gradient, device=root.backend)
     if gradient.shape != root.shape:
         raise ShapeError(f"the gradient has shape {list(gradient.shape)}, the tensor {list(root.shape)}; they must agree")
-    return root, gradient.to(dtype=root.dtype)
-
-
-def grad(
-    outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
-    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
-    retain_graph: bool | None = None,
-    create_graph: bool = False,
-    allow_unused: bool = False,
-) -> tuple[Tensor | None, ...]:
-    """Gradients of the sum of `outputs` with respect to `inputs`, returned rather than accumulated (as torch.autograd.grad).
-
-    Only what leads to an input is computed. Raises GraphError if the outputs do not depend on an input, unless `allow_unused`,
-    which gives None for it.
-
-    >>> x = Tensor(3.0, requires_grad=True)
-    >>> (g,) = grad(x**3, x, create_graph=True)
-    >>> grad(g, x)
-    (tensor(18.),)
-    """
-    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    seeds = [grad_outputs] if grad_outputs is None or isinstance(grad_outputs, Tensor) else list(grad_outputs)
-    seeds = seeds * len(outputs) if grad_outputs is None else seeds
-    if len(seeds) != len(outputs):
-        raise GraphError(f"grad_outputs holds {len(seeds)} gradients for {len(outputs)} outputs")
-    if any(not x.requires_grad for x in inputs):
-        raise GraphError("every input of grad must require grad")
-    roots, gradients = zip(*(_checked_root(o, g) for o, g in zip(outputs, seeds, strict=True)), strict=True)
-    retain = create_graph if retain_graph is None else retain_graph
-    found = backward(roots, gradients, inputs=inputs, retain_graph=retain, create_graph=create_graph)
-    if not allow_unused and any(g is None for g in found):
-        missing = [i for i, g in enumerate(found) if g is None]
-        raise GraphError(f"the outputs do not depend on inputs {missing}; pass allow_unused=True to get None for them")
-    return tuple(found)
+    return gradient.to(dtype=root.dtype)

@@ -29,7 +29,7 @@ def compare_with_torch(
 
     arrays:         the inputs. Floating-point arrays are cast to `dtype`; integer and bool arrays, Python numbers
                     and None are passed as they are.
-    rtol:           largest difference, relative to the largest magnitude; default by `dtype`, see TOLERANCE.
+    rtol:           largest difference, relative to the largest magnitude; default by what is compared, see TOLERANCE.
     differentiable: positions of the inputs to differentiate by; default: every floating-point array.
 
     Either function takes the inputs as tensors and returns one tensor or a tuple of them. Compared are:
@@ -40,7 +40,6 @@ def compare_with_torch(
     """
     import torch
 
-    rtol = TOLERANCE[dtype] if rtol is None else rtol
     rng = np.random.default_rng(seed)
     arrays = [_prepare(a, dtype) for a in arrays]
     if differentiable is None:
@@ -91,7 +90,7 @@ def compare_with_torch(
 
 
 def _prepare(a: Any, dtype: str) -> Any:
-    if a is None or isinstance(a, (bool, int, float)):
+    if a is None or type(a) in (bool, int, float):  # NumPy scalars are 0-dimensional arrays
         return a
     a = np.asarray(a)
     return a.astype(dtypes.as_dtype(dtype)) if dtypes.is_floating(a.dtype) else a
@@ -119,11 +118,11 @@ def _gradients(grad: Callable, outputs: list, inputs: list, seeds: list, **how: 
 def _to_numpy(t: Any, like: Any = None) -> np.ndarray:
     if t is None:
         return np.zeros(like.shape)
-    array = t.numpy() if isinstance(t, mg.Tensor) else t.detach().double().numpy()
+    array = t.numpy() if isinstance(t, mg.Tensor) else t.detach().double().numpy(force=True)
     return array.astype(np.float64)
 
 
-def _compare(what: str, got: list, expected: list, rtol: float, like: list | None = None) -> None:
+def _compare(what: str, got: list, expected: list, rtol: float | None, like: list | None = None) -> None:
     """Shapes, dtypes and values; `rtol` is relative to the largest magnitude of all arrays expected here."""
     like = got if like is None else like
     values = [_to_numpy(e, x) for e, x in zip(expected, like, strict=True)]
@@ -145,8 +144,9 @@ def _compare(what: str, got: list, expected: list, rtol: float, like: list | Non
         )
         assert same, f"{label}: infinities or NaNs differ:\n{mine}\nPyTorch has\n{value}"
         worst = float(np.abs(mine[finite] - value[finite]).max(initial=0))
-        limit = rtol * scale + float(np.finfo(np.float32).tiny)
+        relative = TOLERANCE[str(like[i].dtype)] if rtol is None else rtol
+        limit = relative * scale + float(np.finfo(np.float32).tiny)
         assert worst <= limit, (
-            f"{label} differs by {worst:.3g}, more than {limit:.3g} ({rtol:g} of the largest magnitude {scale:.3g}):\n"
+            f"{label} differs by {worst:.3g}, more than {relative:g} of the largest magnitude {scale:.3g}:\n"
             f"{mine}\nPyTorch has\n{value}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import itertools
 import sys
 
 import numpy as np
@@ -36,7 +37,9 @@ def test_examples_in_docstrings(name):
 # ---------------------------------------------------------------- the promises are not empty: each can be broken
 
 
-def broken(promise: str, forward=lambda xp, x: x * x, gradient=lambda xp, gy, x: 2 * gy * x, **changes) -> None:
+def broken(
+    promise: str, forward=lambda xp, x: x * x, gradient=lambda xp, gy, x: 2 * gy * x, **changes
+) -> None:
     """Check one promise of y = x^2, changed somewhere."""
     about = {
         "formula": "y = x^2",
@@ -45,7 +48,8 @@ def broken(promise: str, forward=lambda xp, x: x * x, gradient=lambda xp, gy, x:
         "samples": lambda draw: [draw.call(draw.normal(3, 2))],
     }
     op = Operation(forward, name="square_of_the_test", **(about | changes))
-    op.__doc__ = forward.__doc__ = changes.pop("doc", "The square.")
+    op.__doc__ = forward.__doc__ = "The square."
+    op.__module__ = "of_the_user"
     if gradient is not None:
         op.gradient(gradient)
     testing.PROPERTIES[promise](op)
@@ -56,36 +60,56 @@ def test_an_honest_operation_passes(promise):
     broken(promise)
 
 
-def of_the_mode(tensor, on_arrays, on_tensors):
-    return on_tensors if isinstance(tensor, mg.Tensor) else on_arrays
+def traced(x) -> bool:
+    """Whether a gradient runs under create_graph."""
+    return isinstance(x, mg.Tensor)
 
 
-def spoil_output(xp, gy, y):
-    y[0] = 0
-    return gy
+def detached(x):
+    return x.detach() if traced(x) else x
 
 
-STREAM = iter(range(100))
+def write(xp, x):
+    return x if traced(x) else xp.multiply(x, 2, out=x)
+
+
+COUNTER = itertools.count()
 FAULTS = {
-    "no docstring": ("documented", {"forward": lambda xp, x: x * x, "samples": lambda draw: []}),
+    "no samples": ("documented", {"samples": lambda draw: []}),
     "no source": ("documented", {"source": ""}),
-    "a formula without its gradient": ("documented", {"gradient": None}),
-    "a gradient without its formula": ("documented", {"gradient_formula": ""}),
-    "flops": ("flops_are_counted", {"flops": float("nan")}),
+    "a gradient_formula without a gradient": ("documented", {"gradient": None}),
+    "a gradient without a gradient_formula": ("documented", {"gradient_formula": ""}),
+    "flops that are no number": ("flops_are_counted", {"flops": float("nan")}),
     "a factor lost": ("first_derivative", {"gradient": lambda xp, gy, x: gy * x}),
-    "the modes differ": ("first_derivative", {"gradient": lambda xp, gy, x: 2 * gy * x * of_the_mode(gy, 1, 1.001)}),
-    "no sample for the gradient": ("first_derivative", {"samples": lambda draw: [draw.call(draw.integers(0, 3, 2))]}),
-    "a constant too many": ("second_derivative", {"gradient": lambda xp, gy, x: 2 * gy * of_the_mode(x, x, x.detach() if isinstance(x, mg.Tensor) else x)}),
+    "modes that differ": (
+        "first_derivative",
+        {"gradient": lambda xp, gy, x: gy * x * (2.001 if traced(x) else 2)},
+    ),
+    "a gradient without a sample": (
+        "first_derivative",
+        {"samples": lambda draw: [draw.call(draw.integers(0, 3, 2))]},
+    ),
+    "a constant too many": ("second_derivative", {"gradient": lambda xp, gy, x: 2 * gy * detached(x)}),
     "an input overwritten": ("inputs_stay", {"forward": lambda xp, x: xp.multiply(x, x, out=x)}),
-    "an output overwritten": ("inputs_stay", {"gradient": lambda xp, gy, y: xp.multiply(y, 2, out=y) if not isinstance(y, mg.Tensor) else y}),
-    "gy overwritten": ("inputs_stay", {"gradient": lambda xp, gy, x: xp.multiply(gy, 2, out=gy) if not isinstance(gy, mg.Tensor) else gy}),
-    "another result each time": ("replays", {"forward": lambda xp, x: x * x + next(STREAM)}),
+    "an output overwritten": ("inputs_stay", {"gradient": lambda xp, gy, y: write(xp, y)}),
+    "gy overwritten": ("inputs_stay", {"gradient": lambda xp, gy, x: write(xp, gy)}),
+    "another result each time": ("replays", {"forward": lambda xp, x: x * x + next(COUNTER)}),
     "a secret view": ("views_are_declared", {"forward": lambda xp, x: x[1:]}),
     "float64 for all": ("float32_stays_float32", {"forward": lambda xp, x: x.astype("float64") ** 2}),
-    "a float32 fault": ("float32_stays_float32", {"forward": lambda xp, x: x * x * (1.01 if x.dtype == np.float32 else 1)}),
-    "strides ignored": ("layout_does_not_matter", {"forward": lambda xp, x: x * x * (1 if x.flags.c_contiguous else 2)}),
+    "less accurate in float32": (
+        "float32_stays_float32",
+        {"forward": lambda xp, x: x * x * (1.01 if x.dtype == np.float32 else 1)},
+    ),
+    "a float32 gradient that differs": (
+        "float32_stays_float32",
+        {"gradient": lambda xp, gy, x: gy * x * (2.1 if x.dtype == np.float32 else 2)},
+    ),
+    "strides ignored": (
+        "layout_does_not_matter",
+        {"forward": lambda xp, x: x * x * (1 if x.flags.c_contiguous else 2)},
+    ),
     "a traceback": ("integers_are_taken_or_refused", {"forward": lambda xp, x: x * {"f": x}[x.dtype.kind]}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -95,11 +119,37 @@ def test_a_broken_promise_is_seen(fault):
         broken(promise, **changes)
 
 
+def product(gradient, **changes) -> Operation:
+    """y = a b, changed somewhere."""
+    about = {"formula": "y = a b", "gradient_formula": "ga = gy b, gb = gy a", "source": "calculus"}
+    samples = {"samples": lambda draw: [draw.call(draw.normal(3), draw.normal(3))]}
+    op = Operation(lambda xp, a, b: a * b, name="product_of_the_test", **(about | samples | changes))
+    op.gradient(gradient)
+    return op
+
+
+def test_a_gradient_that_depends_on_the_company_is_seen():
+    def gradient(xp, gy, a, b, needs):
+        return gy * b if needs[0] else None, gy * a if all(needs) else gy * b
+
+    with pytest.raises(testing.OperationError, match="input 1 differs when it is wanted alone"):
+        testing.PROPERTIES["gradients_on_their_own"](product(gradient))
+
+
+def test_half_precision_that_is_not_widened_is_seen():
+    op = product(lambda xp, gy, a, b: (gy * b, gy * a), promoted=())
+    op.forward = lambda xp, a, b: (a * b) * (a + b)
+    with pytest.raises(testing.OperationError, match="do not give the float32 result rounded once"):
+        testing.PROPERTIES["half_precision_is_rounded_once"](op)
+
+
 def test_check_operation_lists_all_that_is_wrong():
     about = {"formula": "", "source": "", "samples": lambda draw: [draw.call(draw.normal(2))]}
     op = Operation(lambda xp, x: x * x, name="undocumented", **about)
     op.gradient(lambda xp, gy, x: gy * x)
-    with pytest.raises(testing.OperationError, match=r"(?s)undocumented breaks.*documented:.*first_derivative:.*wrong"):
+    with pytest.raises(
+        testing.OperationError, match=r"(?s)undocumented breaks.*documented:.*first_derivative:.*wrong"
+    ):
         testing.check_operation(op)
     testing.check_operation("add")
     with pytest.raises(MinigradError, match="no operation is named 'ad'"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import dtypes
-from minigrad.errors import DtypeError, GraphError, ShapeError
+from minigrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
 
 NAMES = list(dtypes.BY_NAME)
 
@@ -196,3 +197,31 @@ def test_views_share_the_count_of_writes(shape):
         view += 1
     assert t.tolist() == mg.ones(tuple(shape)).tolist()
     assert t._storage is view._storage or t.numel() == 0
+
+
+def test_deep_copies_are_leaves_of_their_own():
+    x = mg.nn.Parameter(mg.ones(2))
+    (x * 3.0).sum().backward()
+    twin = copy.deepcopy({"weight": x})["weight"]
+    twin.data.zero_()
+    assert isinstance(twin, mg.nn.Parameter)
+    assert (x.tolist(), twin.grad.tolist(), twin.requires_grad) == ([1, 1], [3, 3], True)
+    with pytest.raises(GraphError, match="only leaves"):
+        copy.deepcopy(x * 1.0)
+
+
+def test_errors_of_numpy_become_ours():
+    with pytest.raises(DtypeError, match=r"sub\(bool\[2\], bool\[2\]\)"):
+        mg.tensor([True, False]) - mg.tensor([True, True])
+    with pytest.raises(ArgumentError, match="add"):
+        mg.tensor([1], dtype="uint8") + 300
+    with pytest.raises(IndexError, match="3"):
+        mg.arange(3)[3]
+
+
+def test_where_as_a_method():
+    x = mg.tensor([1.0, -2.0], requires_grad=True)
+    y = x.where(x > 0, 0.0)
+    y.sum().backward()
+    assert y.tolist() == [1, 0]
+    assert x.grad.tolist() == [1, 0]

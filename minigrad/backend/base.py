@@ -42,6 +42,7 @@ class Backend:
     def __init__(self, name: str, module: ModuleType) -> None:
         self.name = name
         self.xp = ArrayNamespace(module, self)
+        self.array_type = module.ndarray
         self.kernels: dict[str, Kernel] = {}
         self.rng: Any = None
         self.storage_only: frozenset[np.dtype] = frozenset()  # dtypes that are widened to float32 to compute

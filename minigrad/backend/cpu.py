@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.backend import summation
+from minigrad.backend import choice, summation
 from minigrad.backend.base import Backend
 from minigrad.backend.special import erf
 from minigrad.dtypes import HALF
@@ -16,6 +16,7 @@ class CpuBackend(Backend):
     def __init__(self, name: str = "cpu") -> None:
         super().__init__(name, np)
         self.xp.erf, self.xp.sum, self.xp.mean = erf, summation.sum, summation.mean
+        self.xp.where = choice.where
         self.storage_only = HALF
         self.rng: np.random.Generator = np.random.default_rng()
 

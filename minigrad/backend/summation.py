@@ -1,11 +1,13 @@
 """Sums on the CPU that stay accurate, and quick, along every axis.
 
-NumPy adds pairwise along the innermost axis of memory only; along any other it adds one element after the other, so that the
-rounding error grows with their number: for the sums over a batch that biases and batch norm need, to 30 times what it has to be.
-Here no such sum is longer than `LONGEST`: axes are summed one at a time, a longer one being folded first. The outermost axis in
-memory goes first, whatever its index: the additions then run along memory, which is several times quicker too.
+NumPy adds pairwise along the innermost axis of memory only; along any other it adds one element after the other,
+so that the rounding error grows with their number: for the sums over a batch that biases and batch norm need, to 30
+times what it has to be. Here no such sum is longer than `LONGEST`: axes are summed one at a time, a longer one being
+folded first. The outermost axis in memory goes first, whatever its index: the additions then run along memory, which
+is several times quicker too.
 
-Source: Higham 1993, "The accuracy of floating point summation", section 2 (the error bound grows with the longest chain of additions).
+Source: Higham 1993, "The accuracy of floating point summation", SIAM J. Sci. Comput. 14(4), section 2 (the error
+bound grows with the longest chain of additions).
 """
 
 from __future__ import annotations
@@ -26,8 +28,12 @@ def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> 
     axes = range(x.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, x.ndim)
     summed = [i in axes for i in range(x.ndim)]
     order = sorted((i for i in range(x.ndim) if x.shape[i] > 1), key=lambda i: -abs(x.strides[i]))
-    y = x.transpose(order + [i for i in range(x.ndim) if x.shape[i] == 1]).reshape([x.shape[i] for i in order])
+    y = x.transpose(order + [i for i in range(x.ndim) if x.shape[i] == 1]).reshape(
+        [x.shape[i] for i in order]
+    )
     doomed = [summed[i] for i in order]  # which axes of y are still to be summed, outermost in memory first
+    if not any(doomed):  # all of length 1
+        y = y.copy()
     while any(doomed[:-1]) and not (all(doomed) and y.flags.c_contiguous):
         y, finished = _shorten(y, doomed.index(True))
         if finished:

@@ -81,7 +81,7 @@ def load_mnist(
     warnings.warn(
         f"MNIST could not be downloaded: using the {len(part):,} {split} images that come with minigrad, not all of "
         f"them. Tried:{tried}\nTo get all of MNIST, connect to a network and run again, or put the four official "
-        f"files, without .gz, into {folder}, or into any folder that you pass as root.",
+        f"files into {folder}, or into any folder that you pass as root.",
         PartialDataWarning,
         stacklevel=2,
     )

@@ -82,7 +82,9 @@ def _download(
 def _watch(pip: subprocess.Popen, scratch: Path, requirement: str, size: int | None, progress: bool) -> None:
     from tqdm import tqdm
 
-    with tqdm(total=size, desc=requirement, unit="B", unit_scale=True, disable=not progress) as bar:
+    with tqdm(
+        total=size, desc=requirement, unit="B", unit_scale=True, leave=False, disable=not progress
+    ) as bar:
         while True:
             try:
                 pip.wait(timeout=POLL)

@@ -5,26 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from minigrad import creation, dtypes, ops
-from minigrad.errors import ShapeError
+from minigrad.errors import ArgumentError, ShapeError
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
 from minigrad.tensor import Tensor
 
 
 class _BatchNorm(Module):
-    """y = (x - mean) / sqrt(var + eps) * weight + bias, per channel; see `minigrad.nn.functional.batch_norm`.
-
-    In training, mean and (biased) variance are those of the batch, and running averages of them move by `momentum` (None: the
-    plain average of all batches seen); in evaluation the running averages are used.
-
-    Parameters
-        num_features: number of channels C.
-        eps: added to the variance.
-        momentum: weight of the newest batch in the running averages, in [0, 1], or None.
-        affine: whether weight and bias, shape (C,), are learnt.
-        track_running_stats: whether running_mean, running_var, num_batches_tracked are kept.
-    Source: Ioffe & Szegedy 2015, algorithms 1 and 2.
-    """
+    """What both batch norms share; a subclass says which numbers of dimensions it takes."""
 
     dims: tuple[int, ...] = ()
 
@@ -38,30 +26,46 @@ class _BatchNorm(Module):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
+        kind = type(self).__name__
+        if num_features < 1:
+            raise ArgumentError(f"{kind} needs at least one channel, not {num_features}")
+        if not eps >= 0 or (momentum is not None and not 0 <= momentum <= 1):
+            raise ArgumentError(
+                f"{kind}: eps must be >= 0 and momentum in [0, 1] or None, not {eps} and {momentum}"
+            )
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight = Parameter(creation.ones(num_features, device=device, dtype=dtype)) if affine else None
         self.bias = Parameter(creation.zeros(num_features, device=device, dtype=dtype)) if affine else None
+        mean = variance = batches = None
+        if track_running_stats:
+            mean = creation.zeros(num_features, device=device, dtype=dtype)
+            variance = creation.ones(num_features, device=device, dtype=dtype)
+            batches = creation.full((), 0, dtype=dtypes.int64, device=device)
         self.running_mean: Tensor | None
         self.running_var: Tensor | None
         self.num_batches_tracked: Tensor | None
-        track = track_running_stats
-        self.register_buffer("running_mean", creation.zeros(num_features, device=device, dtype=dtype) if track else None)
-        self.register_buffer("running_var", creation.ones(num_features, device=device, dtype=dtype) if track else None)
-        self.register_buffer("num_batches_tracked", creation.full((), 0, dtype=dtypes.int64, device=device) if track else None)
+        self.register_buffer("running_mean", mean)
+        self.register_buffer("running_var", variance)
+        self.register_buffer("num_batches_tracked", batches)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise x (N, C, ...) per channel."""
+        """x (N, C, ...) to y of the same shape, each channel normalised."""
         if x.ndim not in self.dims or x.shape[1] != self.num_features:
-            wanted = " or ".join(f"{d}-D" for d in self.dims)
-            raise ShapeError(f"{type(self).__name__}({self.num_features}) takes {wanted} inputs with {self.num_features} channels, not shape {list(x.shape)}")
+            wanted = " or ".join(f"{d}-dimensional" for d in self.dims)
+            raise ShapeError(
+                f"{type(self).__name__}({self.num_features}) takes {wanted} inputs with {self.num_features} channels, "
+                f"not shape {list(x.shape)}"
+            )
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
             if self.momentum is None:
                 momentum = 1.0 / float(self.num_batches_tracked)
         use_batch = self.training or self.running_mean is None
-        return ops.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, use_batch, momentum, self.eps)
+        return ops.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, use_batch, momentum, self.eps
+        )
 
     def extra_repr(self) -> str:
         return (
@@ -71,10 +75,40 @@ class _BatchNorm(Module):
 
 
 class BatchNorm1d(_BatchNorm):
-    __doc__ = f"Batch normalisation of (N, C) or (N, C, L).\n\n    {_BatchNorm.__doc__}"
+    """Batch normalisation of vectors (N, C) or sequences (N, C, L); everything else is as in `BatchNorm2d`.
+
+    >>> import minigrad as mg
+    >>> mg.nn.BatchNorm1d(1, eps=0)(mg.tensor([[1.0], [3.0]])).tolist()
+    [[-1.0], [1.0]]
+    """
+
     dims = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
-    __doc__ = f"Batch normalisation of images (N, C, H, W).\n\n    {_BatchNorm.__doc__}"
+    """Batch normalisation of images: y = (x - mean) / sqrt(var + eps) * weight + bias, per channel.
+
+    See `minigrad.nn.functional.batch_norm` for the gradient. In training, mean and (biased) variance are those of
+    the batch, and running averages of them, here with the unbiased variance, move by `momentum`; in evaluation the
+    running averages are used.
+
+    num_features:        number of channels C, 1 or more.
+    eps:                 added to the variance, >= 0.
+    momentum:            weight of the newest batch in the running averages, in [0, 1]; None for the plain mean over
+                         all batches.
+    affine:              whether weight and bias, (C,), are learnt; they begin as 1 and 0.
+    track_running_stats: whether the buffers running_mean, running_var (C,) and num_batches_tracked () are kept;
+                         without them the batch's own statistics are used in evaluation too.
+    device, dtype:       of parameters and averages.
+
+    Shapes: x (N, C, H, W); y likewise. Raises ShapeError for other shapes, and in training for a single value per
+    channel.
+    Source: Ioffe & Szegedy 2015, algorithms 1 and 2.
+
+    >>> import minigrad as mg
+    >>> norm = mg.nn.BatchNorm2d(2)
+    >>> norm(mg.ones(4, 2, 3, 3)).shape, norm.running_mean
+    ((4, 2, 3, 3), tensor([0.1, 0.1]))
+    """
+
     dims = (4,)

@@ -4,63 +4,104 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from itertools import count
 from typing import Any
 
 from minigrad.errors import ArgumentError
 from minigrad.nn.module import Module
 
 
-class _Numbered(Module):
-    """Children under the names "0", "1", ... in order."""
+class _Ordered(Module):
+    """Children in order, by default under the names "0", "1", ..."""
 
-    def append(self, module: Module) -> _Numbered:
-        """Add a module at the end."""
-        if not isinstance(module, Module):
-            raise ArgumentError(f"{type(self).__name__} holds modules, not {type(module).__name__}")
-        setattr(self, str(len(self)), module)
+    def append(self, module: Module) -> _Ordered:
+        """Add a module at the end; returns the container."""
+        taken = {name for name, _ in self._members()}  # a slice may have begun at "1"
+        self._set(next(name for name in map(str, count(len(self))) if name not in taken), module)
+        return self
+
+    def extend(self, modules: Iterable[Module]) -> _Ordered:
+        """Add several modules at the end; returns the container."""
+        for module in modules:
+            self.append(module)
         return self
 
     def __len__(self) -> int:
-        return sum(1 for _ in self.children())
+        return len(self._members())
 
     def __iter__(self) -> Iterator[Module]:
-        return self.children()
+        return iter([child for _, child in self._members()])
 
-    def __getitem__(self, index: int) -> Module:
-        return list(self.children())[index]
+    def __getitem__(self, index: int | slice) -> Any:
+        """A module by its position, or a container of the same kind of those in a slice, which keep their names."""
+        if isinstance(index, slice):
+            part = type(self)()
+            for name, child in self._members()[index]:
+                part._set(name if isinstance(self, Sequential) else str(len(part)), child)
+            return part
+        return self._members()[self._position(index)][1]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        self._set(self._members()[self._position(index)][0], module)
+
+    def _position(self, index: int) -> int:
+        if not -len(self) <= index < len(self):
+            raise IndexError(
+                f"this {type(self).__name__} holds {len(self)} modules; there is no number {index}"
+            )
+        return index
+
+    def _set(self, name: str, module: Any) -> None:
+        kind = type(self).__name__
+        if not isinstance(module, Module):
+            raise ArgumentError(f"{kind} holds modules, not {type(module).__name__}: {module!r:.80}")
+        taken = hasattr(self, name) and not isinstance(vars(self).get(name), Module)
+        if not isinstance(name, str) or not name or "." in name or taken:
+            raise ArgumentError(
+                f"a module in {kind} cannot be called {name!r}: it is empty, has a dot or means something else"
+            )
+        setattr(self, name, module)
 
 
-class Sequential(_Numbered):
-    """Modules applied one after the other; given by position or as an OrderedDict of names.
+class Sequential(_Ordered):
+    """y = f_n(...f_2(f_1(x))): modules applied one after the other.
+
+    modules: the modules, named "0", "1", ...; or one OrderedDict of them by name.
+
+    `net[i]` is the i-th module, `net[i:j]` a Sequential of some. Raises ArgumentError for what is no module.
 
     >>> import minigrad as mg
     >>> net = mg.nn.Sequential(mg.nn.Linear(4, 8), mg.nn.ReLU(), mg.nn.Linear(8, 2))
     >>> net(mg.ones(3, 4)).shape
     (3, 2)
+    >>> list(net.state_dict())
+    ['0.weight', '0.bias', '2.weight', '2.bias']
     """
 
     def __init__(self, *modules: Any) -> None:
-        named = modules[0] if len(modules) == 1 and isinstance(modules[0], OrderedDict) else None
-        for name, module in named.items() if named is not None else ():
-            setattr(self, name, module)
-        for module in modules if named is None else ():
-            self.append(module)
+        if len(modules) == 1 and isinstance(modules[0], OrderedDict):
+            for name, module in modules[0].items():
+                self._set(name, module)
+        else:
+            self.extend(modules)
 
     def forward(self, x: Any) -> Any:
-        for module in self.children():
+        """x through all modules."""
+        for module in self:
             x = module(x)
         return x
 
 
-class ModuleList(_Numbered):
-    """A list of modules that the tree knows of; it has no forward of its own."""
+class ModuleList(_Ordered):
+    """A list of modules that the tree knows of; it has no forward of its own.
+
+    modules: any iterable of modules, named "0", "1", ...
+
+    >>> import minigrad as mg
+    >>> layers = mg.nn.ModuleList(mg.nn.Linear(n, n + 1) for n in (1, 2))
+    >>> len(layers), layers[-1].weight.shape
+    (2, (3, 2))
+    """
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
-        for module in modules:
-            self.append(module)
-
-    def extend(self, modules: Iterable[Module]) -> ModuleList:
-        """Add several modules at the end."""
-        for module in modules:
-            self.append(module)
-        return self
+        self.extend(modules)

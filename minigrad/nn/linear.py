@@ -14,37 +14,53 @@ from minigrad.tensor import Tensor
 
 
 class Linear(Module):
-    """y = x W^T + b, over the last dimension of x.
+    """y = x W^T + b, over the last dimension of x; see `minigrad.nn.functional.linear`.
 
-    Parameters
-        in_features, out_features: lengths of the last dimension of input and output, >= 1.
-        bias: whether to add b.
+    in_features, out_features: lengths of the last dimension of x and of y, 1 or more.
+    bias:                      whether b is added.
+    device, dtype:             of the parameters.
+
     Shapes: x (..., in_features); weight (out_features, in_features); bias (out_features,); y (..., out_features).
-    Initialised uniformly in +-1/sqrt(in_features), both weight and bias, as PyTorch does.
+    Gradient: gx = gy W, gW = gy^T x and gb = gy, both summed over all but the last dimension.
+    Initialised uniformly in +-1 / sqrt(in_features), weight and bias, as in PyTorch.
+    Raises ArgumentError for a length below 1.
 
     >>> import minigrad as mg
     >>> mg.nn.Linear(3, 2)(mg.ones(4, 3)).shape
     (4, 2)
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
         if in_features < 1 or out_features < 1:
-            raise ArgumentError(f"Linear needs at least one feature on each side, not {in_features} and {out_features}")
+            raise ArgumentError(
+                f"Linear needs at least one feature on each side, not {in_features} and {out_features}"
+            )
         self.in_features, self.out_features = in_features, out_features
         bound = 1 / math.sqrt(in_features)
-        self.weight = Parameter(init.uniform_(creation.empty(out_features, in_features, device=device, dtype=dtype), -bound, bound))
-        self.bias = Parameter(init.uniform_(creation.empty(out_features, device=device, dtype=dtype), -bound, bound)) if bias else None
+        weight = creation.empty(out_features, in_features, device=device, dtype=dtype)
+        self.weight = Parameter(init.uniform_(weight, -bound, bound))
+        self.bias: Parameter | None = None
+        if bias:
+            self.bias = Parameter(
+                init.uniform_(creation.empty(out_features, device=device, dtype=dtype), -bound, bound)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (..., in_features) to (..., out_features)."""
+        """x (..., in_features) to y (..., out_features)."""
         return ops.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        )
 
 
 class Flatten(Module):
-    """Dimensions `start_dim` to `end_dim` made one; by default all but the batch.
+    """Dimensions `start_dim` to `end_dim` made one; by default all but the first, which counts the batch.
+
+    start_dim, end_dim: the first and the last of the dimensions, counted from the end if negative.
 
     >>> import minigrad as mg
     >>> mg.nn.Flatten()(mg.ones(2, 3, 4)).shape
@@ -55,6 +71,7 @@ class Flatten(Module):
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (N, ...) to y (N, features), with the default dimensions."""
         return ops.flatten(x, self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
@@ -62,10 +79,16 @@ class Flatten(Module):
 
 
 class Identity(Module):
-    """y = x, whatever the arguments it is made with: a place-holder in a network."""
+    """y = x, whatever the arguments it is made with: a place-holder in a network.
+
+    >>> import minigrad as mg
+    >>> mg.nn.Identity(54, unused=True)(mg.ones(1))
+    tensor([1.])
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
 
     def forward(self, x: Tensor) -> Tensor:
+        """x itself."""
         return x

@@ -11,23 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from minigrad import backward
 
-FAMILIES = ("arithmetic", "powers", "rounding", "shape", "reduce", "linalg", "index", "join", "batch_norm")
-
-def __getattr__(name):  # temporary, while families are being written
-    if name in "getitem floor_divide remainder pow abs bitwise_not bitwise_and bitwise_or bitwise_xor lt le gt ge eq ne".split():
-        return lambda *a, **k: globals()[name](*a, **k)
-    raise AttributeError(f"minigrad.ops has no {name!r}")
-
+FAMILIES = ("arithmetic", "powers", "rounding", "compare", "selection", "transcendental", "trigonometric", "shape", "permute", "reduce", "scan", "extremes", "spread", "order", "softmax", "dropout", "attention", "linalg", "products", "einsum", "window", "conv", "conv_transpose", "max_pool", "avg_pool", "adaptive_pool", "resample", "pixel_shuffle", "index", "join", "activation", "activation_linear", "padding", "rearrange", "diagonal", "gather", "lookup", "batch_normalization", "normalization", "response_normalization", "loss_classification", "loss_probability", "loss_regression", "loss_similarity")
 
 PUBLIC: list[str] = []
 METHODS: list[str] = []
-for _family in FAMILIES:
-    _module = import_module(f"{__name__}.{_family}")
+_modules = [import_module(f"{__name__}.{_family}") for _family in FAMILIES]
+for _module in _modules:  # after all imports: each binds its module's name here, which may be a function's too
     globals().update({_name: getattr(_module, _name) for _name in _module.__all__})
     PUBLIC += _module.__all__
     METHODS += _module.METHODS
 
-from minigrad.ops.index import raw_index  # noqa: E402, F401  (for Tensor.__setitem__)
+from minigrad.ops.index import assign  # noqa: E402, F401  (for Tensor.__setitem__)
 from minigrad.ops.namespace import TracedNamespace  # noqa: E402  (it uses the families)
 
 backward.TracedNamespace = TracedNamespace

@@ -1,4 +1,4 @@
-"""What operations along dimensions share: checking and normalising what they are given, so that they see one canonical form."""
+"""What operations along dimensions share: what they are given is checked and brought to one canonical form."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def line_dim(name: str, x: Any, dim: Any) -> int:
 
 
 def reduced_dims(name: str, x: Any, dim: Any) -> tuple[int, ...] | None:
-    """The dimensions to reduce (an integer, several, None), sorted and counted from the front; None for all, which () means too."""
+    """The dimensions to reduce, sorted and counted from the front; None for all, as None and () both mean."""
     need_tensor(name, x)
     if dim is None:
         return None
@@ -47,7 +47,7 @@ def as_type(x: Any, dtype: Any) -> Any:
 
 
 def along_lines(op: Callable[..., Any], x: Any, *, dim: int, **params: Any) -> Any:
-    """Call an operation that works on lines; a 0-dimensional tensor becomes a line of one element, and its results 0-dimensional."""
+    """Call an operation that works on lines; a 0-dimensional tensor counts as a line of one element."""
     if x.ndim:
         return op(x, dim=dim, **params)
     y = op(reshape(x, (1,)), dim=0, **params)

@@ -6,7 +6,7 @@ from typing import Any
 
 from minigrad.errors import ArgumentError, DtypeError
 from minigrad.op import operation
-from minigrad.ops.elementwise import CALCULUS, binary_samples, is_floating
+from minigrad.ops.elementwise import CALCULUS, binary_samples, is_floating, need_numbers
 from minigrad.ops.rounding import floor_divide, trunc_divide
 
 __all__ = [
@@ -23,8 +23,8 @@ __all__ = [
     "reciprocal",
     "sign",
     "sub",
+    "to_device",
 ]
-__all__ += ["to_device"]
 METHODS = [
     "abs",
     "add",
@@ -165,6 +165,7 @@ def div(x: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
 )
 def neg(xp, x):
     """Negative: y = -x."""
+    need_numbers("neg", x)
     return xp.negative(x)
 
 
@@ -199,6 +200,7 @@ def abs_gradient(xp, gy, x):
 )
 def sign(xp, x):
     """Sign: -1, 0 or 1; NaN stays NaN. The gradient is 0."""
+    need_numbers("sign", x)
     return xp.sign(x)
 
 

@@ -1,4 +1,4 @@
-"""Checking and normalising dimensions, lengths and shapes that users pass. Errors name what was given and what is allowed."""
+"""Checking and normalising the dimensions, lengths and shapes that users pass. Errors name what is allowed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from minigrad.errors import ArgumentError, DtypeError
 
 
 def as_int(value: Any, name: str) -> int:
-    """An int from anything that is one (NumPy's integers and one-element integer tensors are; floats and bools are not)."""
+    """An int from anything that is one: NumPy's integers and integer tensors of one element, no float, no bool."""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -19,7 +19,7 @@ def as_int(value: Any, name: str) -> int:
 
 
 def as_ints(values: Any, name: str) -> tuple[int, ...]:
-    """Several ints from one int, a sequence of them, or from arguments that are either: f(2, 3) and f((2, 3)) are the same."""
+    """Several ints, from one int, a sequence, or arguments that are either: f(2, 3) and f((2, 3)) are the same."""
     if isinstance(values, (tuple, list)) and len(values) == 1 and isinstance(values[0], (tuple, list)):
         values = values[0]
     if not isinstance(values, (tuple, list)):
@@ -28,14 +28,16 @@ def as_ints(values: Any, name: str) -> tuple[int, ...]:
 
 
 def as_dim(dim: Any, shape: tuple, *, extra: int = 0, name: str = "dim") -> int:
-    """A dimension of a tensor of that shape, counted from the front. A tensor without dimensions is treated as having one.
+    """A dimension of a tensor of that shape, counted from the front. Without any, it is treated as having one.
 
     extra: how many dimensions the result has more than the tensor (1 where a new one is put in).
     """
     n = (len(shape) + extra) or 1
     d = as_int(dim, name)
     if not -n <= d < n:
-        raise ArgumentError(f"{name} {d} is out of range for a tensor of shape {list(shape)}; allowed: {-n} to {n - 1}")
+        raise ArgumentError(
+            f"{name} {d} is out of range for a tensor of shape {list(shape)}; allowed: {-n} to {n - 1}"
+        )
     return d % n
 
 

@@ -36,7 +36,9 @@ def _comparisons(inputs: list, outputs: list, params: dict) -> float:
 def _need_elements(name: str, shape: tuple[int, ...], dim: tuple[int, ...] | None) -> None:
     if count(shape, dim) == 0:
         where = "" if dim is None else f" along dim {dim[0] if len(dim) == 1 else dim}"
-        raise ShapeError(f"{name}: a tensor of shape {list(shape)} has no elements{where}, so none is the largest or smallest")
+        raise ShapeError(
+            f"{name}: a tensor of shape {list(shape)} has no elements{where}, so none is the largest or smallest"
+        )
 
 
 # ---------------------------------------------------------------- values; equal ones share the gradient
@@ -87,8 +89,8 @@ def amin_gradient(xp, gy, x, y, *, dim):
 def amax(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Largest element over `dim` (an integer, several, or None for all); NaN if there is one.
 
-    Gradient: to the largest element; where several are equal, they share it in equal parts. (`max` with a dimension gives all of
-    it to the one whose index it returns.) Raises ShapeError if there are no elements to choose from.
+    Gradient: to the largest element; where several are equal, they share it in equal parts. (`max` with a dimension
+    gives all of it to the one whose index it returns.) Raises ShapeError if there are no elements to choose from.
 
     >>> import minigrad as mg
     >>> x = mg.tensor([[1.0, 3.0], [3.0, 2.0]], requires_grad=True)
@@ -109,7 +111,7 @@ def amin(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return _amin(x, dim=dim, keepdim=keepdim)
 
 
-# ---------------------------------------------------------------- values with their indices; one element has the gradient
+# ---------------------------------------------------------------- values and indices; one element has the gradient
 
 
 def pick(xp: Any, x: Any, indices: Any, dim: int, keepdim: bool) -> tuple[Any, Any]:
@@ -165,8 +167,8 @@ def max(x: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) ->
     """Largest element of all, or along one dimension with its index; or the larger of two tensors, elementwise.
 
     max(x)          the largest element; equal ones share the gradient in equal parts (`amax`).
-    max(x, dim)     (values, indices) along `dim`; the index is that of the first of equal ones (or of the first NaN), and the
-                    gradient goes there alone. `keepdim` leaves the dimension in place with length 1.
+    max(x, dim)     (values, indices) along `dim`; the index is that of the first of equal ones (or of the first
+                    NaN), and the gradient goes there alone. `keepdim` leaves the dimension in place with length 1.
     max(x, other)   `maximum(x, other)`.
 
     Raises ShapeError if there are no elements to choose from.
@@ -196,7 +198,9 @@ def _extreme(name: str, x: Any, dim: Any, keepdim: bool, other: Any) -> Any:
         return get_operation("maximum" if name == "max" else "minimum")(x, other)
     if dim is None:
         if keepdim:
-            raise ArgumentError(f"{name} takes keepdim together with dim only; a{name}(x, keepdim=True) keeps all dimensions")
+            raise ArgumentError(
+                f"{name} takes keepdim together with dim only; a{name}(x, keepdim=True) keeps all dimensions"
+            )
         _need_elements(name, x.shape, None)
         return (_amax if name == "max" else _amin)(x, dim=None, keepdim=False)
     dim = line_dim(name, x, dim)
@@ -216,14 +220,22 @@ def _index_samples(draw: Any) -> list:
 
 
 @operation(
-    name="argmax", formula="k = the first i with x_i = max_j x_j", source="definition", samples=_index_samples, flops=_comparisons
+    name="argmax",
+    formula="k = the first i with x_i = max_j x_j",
+    source="definition",
+    samples=_index_samples,
+    flops=_comparisons,
 )
 def _argmax(xp, x, *, dim, keepdim):
     return xp.argmax(x, axis=dim, keepdims=keepdim)
 
 
 @operation(
-    name="argmin", formula="k = the first i with x_i = min_j x_j", source="definition", samples=_index_samples, flops=_comparisons
+    name="argmin",
+    formula="k = the first i with x_i = min_j x_j",
+    source="definition",
+    samples=_index_samples,
+    flops=_comparisons,
 )
 def _argmin(xp, x, *, dim, keepdim):
     return xp.argmin(x, axis=dim, keepdims=keepdim)
@@ -232,7 +244,7 @@ def _argmin(xp, x, *, dim, keepdim):
 def argmax(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """Index of the largest element along `dim`, or (None) in row-major order among all, as int64.
 
-    The first of equal ones, or the first NaN. Not differentiable. Raises ShapeError if there are no elements to choose from.
+    The first of equal ones, or the first NaN. Not differentiable. Raises ShapeError if there are no elements.
 
     >>> import minigrad as mg
     >>> mg.argmax(mg.tensor([[1.0, 3.0], [5.0, 2.0]]), dim=1)

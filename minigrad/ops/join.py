@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -81,9 +82,16 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     empty = shape[:dim] + (0,) + shape[dim + 1 :]
     tensors = [reshape(x, empty) if x.shape == (0,) != shape else x for x in tensors]
     for x in tensors:
-        if not x.ndim or len(x.shape) != len(shape) or any(a != b for d, (a, b) in enumerate(zip(x.shape, shape, strict=True)) if d != dim):
+        if (
+            not x.ndim
+            or len(x.shape) != len(shape)
+            or any(a != b for d, (a, b) in enumerate(zip(x.shape, shape, strict=True)) if d != dim)
+        ):
             given = ", ".join(str(list(t.shape)) for t in tensors)
-            raise ShapeError(f"cat along dim {dim}: shapes {given} must have that dimension and agree in all others; stack adds a dimension")
+            raise ShapeError(
+                f"cat along dim {dim}: shapes {given} must have that dimension and agree in all others; "
+                "stack adds a dimension"
+            )
     return _cat(*tensors, dim=dim)
 
 
@@ -106,7 +114,10 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     """
     tensors = _as_tensors("stack", tensors)
     if len({x.shape for x in tensors}) > 1:
-        raise ShapeError(f"stack needs tensors of one shape, got {', '.join(str(list(x.shape)) for x in tensors)}; cat joins along a dimension")
+        raise ShapeError(
+            f"stack needs tensors of one shape, got {', '.join(str(list(x.shape)) for x in tensors)}; "
+            "cat joins along a dimension"
+        )
     return _stack(*tensors, dim=as_dim(dim, tensors[0].shape, extra=1))
 
 
@@ -128,7 +139,9 @@ def _as_tensors(name: str, tensors: Any) -> list:
         raise ArgumentError(f"{name} needs at least one tensor")
     for x in tensors:
         if not hasattr(x, "shape"):
-            raise DtypeError(f"{name} takes tensors, not {type(x).__name__} {x!r:.80}; make one with mg.tensor(...)")
+            raise DtypeError(
+                f"{name} takes tensors, not {type(x).__name__} {x!r:.80}; make one with mg.tensor(...)"
+            )
     return list(tensors)
 
 
@@ -195,7 +208,9 @@ def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> 
     if isinstance(split_size_or_sections, (tuple, list)):
         sizes = as_ints(split_size_or_sections, "split_size_or_sections")
         if any(s < 0 for s in sizes) or sum(sizes) != n:
-            raise ArgumentError(f"split: the lengths {list(sizes)} must add up to {n}, dimension {dim} of shape {list(x.shape)}")
+            raise ArgumentError(
+                f"split: the lengths {list(sizes)} must add up to {n}, dimension {dim} of shape {list(x.shape)}"
+            )
     else:
         size = as_int(split_size_or_sections, "split_size_or_sections")
         if size < 0 or (size == 0 and n > 0):
@@ -205,7 +220,12 @@ def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> 
 
 
 def chunk(x: Any, chunks: int, dim: int = 0) -> tuple:
-    """The tensor in `chunks` parts of equal length along a dimension; the last is shorter, or fewer come out, if it does not divide."""
+    """The tensor in `chunks` equal parts along a dimension; if it does not divide, the last is shorter, or missing.
+
+    >>> import minigrad as mg
+    >>> [p.shape[0] for p in mg.chunk(mg.arange(7), 3)], [p.shape[0] for p in mg.chunk(mg.arange(5), 4)]
+    ([3, 3, 1], [2, 2, 1])
+    """
     n, dim = _length("chunk", x, dim)
     chunks = as_int(chunks, "chunks")
     if chunks < 1:
@@ -213,13 +233,14 @@ def chunk(x: Any, chunks: int, dim: int = 0) -> tuple:
     return split(x, -(-n // chunks), dim) if n else _split(x, sizes=(0,) * chunks, dim=dim)
 
 
-def tensor_split(x: Any, indices_or_sections: int | Sequence[int], dim: int = 0) -> tuple:
-    """The tensor in a number of nearly equal parts (the first ones longer by 1), or cut before each of the indices listed."""
+def tensor_split(x: Any, indices_or_sections: Any, dim: int = 0) -> tuple:
+    """The tensor in a number of nearly equal parts (the first ones longer by 1), or cut before each index listed."""
     n, dim = _length("tensor_split", x, dim)
+    if getattr(indices_or_sections, "ndim", 0) == 1:  # a tensor
+        indices_or_sections = indices_or_sections.tolist()
     if isinstance(indices_or_sections, (tuple, list)):
         cuts = [slice(None, c).indices(n)[1] for c in as_ints(indices_or_sections, "indices_or_sections")]
-        bounds = [0, *cuts, n]
-        return tuple(_split_between(x, a, b, dim) for a, b in zip(bounds, bounds[1:], strict=False))
+        return tuple(_split_between(x, a, b, dim) for a, b in itertools.pairwise([0, *cuts, n]))
     sections = as_int(indices_or_sections, "indices_or_sections")
     if sections < 1:
         raise ArgumentError(f"tensor_split needs 1 part or more, not {sections}")
@@ -259,9 +280,13 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple:
         raise ArgumentError(f"meshgrid: indexing must be 'ij' or 'xy', not {indexing!r}")
     vectors = [atleast_1d(x) for x in _as_tensors("meshgrid", tensors)]
     if any(x.ndim > 1 for x in vectors):
-        raise ShapeError(f"meshgrid takes vectors, not shapes {', '.join(str(list(x.shape)) for x in vectors)}")
+        raise ShapeError(
+            f"meshgrid takes vectors, not shapes {', '.join(str(list(x.shape)) for x in vectors)}"
+        )
     swapped = indexing == "xy" and len(vectors) > 1
-    order = [1, 0, *range(2, len(vectors))] if swapped else list(range(len(vectors)))  # dimension along which the k-th varies
+    order = (
+        [1, 0, *range(2, len(vectors))] if swapped else list(range(len(vectors)))
+    )  # dimension along which the k-th varies
     shape = tuple(vectors[order.index(d)].shape[0] for d in range(len(vectors)))
     grids = []
     for k, x in enumerate(vectors):

@@ -133,7 +133,8 @@ def mse_loss(x: Any, target: Any, *, reduction: str = "mean", weight: Any = None
     check_pair("mse_loss", x, target)
     if weight is None:
         return _mse_loss(x, target, reduction=reduction)
-    return _weighted("mse_loss", _mse_loss(x, target, reduction="none"), weight, reduction)
+    losses = _weighted("mse_loss", _mse_loss(x, target, reduction="none"), weight)
+    return ops.sum(losses) / ops.sum(weight) if reduction == "mean" else reduced(ops, losses, reduction)
 
 
 def l1_loss(x: Any, target: Any, *, reduction: str = "mean", weight: Any = None) -> Any:
@@ -145,7 +146,8 @@ def l1_loss(x: Any, target: Any, *, reduction: str = "mean", weight: Any = None)
     check_pair("l1_loss", x, target)
     if weight is None:
         return _l1_loss(x, target, reduction=reduction)
-    return _weighted("l1_loss", _l1_loss(x, target, reduction="none"), weight, reduction)
+    losses = _weighted("l1_loss", _l1_loss(x, target, reduction="none"), weight)
+    return ops.sum(losses) / ops.sum(weight) if reduction == "mean" else reduced(ops, losses, reduction)
 
 
 def huber_loss(
@@ -155,7 +157,7 @@ def huber_loss(
 
         loss = d^2 / 2 where |d| < delta, delta (|d| - delta / 2) elsewhere;  d = x - target
 
-    Parameters and result as for `mse_loss`; delta > 0; the mean of weighted losses is over their number, sum(weight loss) / N.
+    Parameters and result as for `mse_loss`; delta > 0; the mean of weighted losses is sum(weight loss) / N.
     Gradient: gx = clip(d, -delta, delta) g, gtarget = -gx.
 
     Source: Huber 1964, "Robust Estimation of a Location Parameter", section 4.
@@ -170,8 +172,8 @@ def huber_loss(
         raise ArgumentError(f"huber_loss: delta must be positive, not {delta!r}")
     if weight is None:
         return _huber_loss(x, target, reduction=reduction, delta=delta)
-    losses = _huber_loss(x, target, reduction="none", delta=delta)
-    return ops.mean(_weighted("huber_loss", losses, weight, "none")) if reduction == "mean" else _weighted("huber_loss", losses, weight, reduction)
+    losses = _weighted("huber_loss", _huber_loss(x, target, reduction="none", delta=delta), weight)
+    return reduced(ops, losses, reduction)
 
 
 def smooth_l1_loss(x: Any, target: Any, *, reduction: str = "mean", beta: float = 1.0) -> Any:
@@ -211,23 +213,74 @@ def gaussian_nll_loss(
     Source: Nix & Weigend 1994, equation 3.
 
     >>> import minigrad as mg
-    >>> mg.nn.functional.gaussian_nll_loss(mg.tensor([1.0, 3.0]), mg.tensor([0.0, 1.0]), mg.tensor([1.0, 4.0]), reduction="none")
-    tensor([0.5   , 1.1931])
+    >>> x, target, var = mg.tensor([1.0, 3.0]), mg.tensor([0.0, 1.0]), mg.tensor([1.0, 4.0])
+    >>> mg.nn.functional.gaussian_nll_loss(x, target, var, reduction="none")
+    tensor([0.5      , 1.1931472])
     """
     check_reduction("gaussian_nll_loss", reduction)
     check_pair("gaussian_nll_loss", x, target)
-    smallest = var if isinstance(var, (int, float)) else var.array.min(initial=0)
-    if smallest < 0:
-        raise ArgumentError(f"gaussian_nll_loss: var must not be negative; its smallest element is {float(smallest):g}")
     if isinstance(var, (int, float)):
-        var = ops.mul(ops.ones_like(x), var)
-    elif var.shape == x.shape[:-1]:
-        var = ops.unsqueeze(var, -1)
-    elif var.shape not in (x.shape, x.shape[:-1] + (1,)):
-        raise ShapeError(
-            f"gaussian_nll_loss: for x of shape {list(x.shape)} var must have that shape, or {[*x.shape[:-1], 1]}, "
-            f"or {list(x.shape[:-1])}, not {list(var.shape)}"
+        v = max(var, eps)
+        log_v, smallest = math.log(v), var
+    else:
+        if var.shape == x.shape[:-1]:
+            var = ops.unsqueeze(var, -1)
+        if var.shape not in (x.shape, x.shape[:-1] + (1,)):
+            raise ShapeError(
+                f"gaussian_nll_loss: for x of shape {list(x.shape)} var must have that shape, or {[*x.shape[:-1], 1]}, "
+                f"or {list(x.shape[:-1])}, not {list(var.shape)}"
+            )
+        v = ops.clamp(var, min=eps)
+        log_v, smallest = ops.log(v), var.array.min(initial=0)
+    if smallest < 0:
+        raise ArgumentError(
+            f"gaussian_nll_loss: var must not be negative; its smallest element is {float(smallest):g}"
         )
-    v = ops.clamp(var, min=eps)
-    losses = (ops.log(v) + (x - target) ** 2 / v) * 0.5
-    return _reduce(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
+    d = x - target
+    losses = (log_v + d * d / v) * 0.5
+    return reduced(ops, losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
+
+
+def poisson_nll_loss(
+    x: Any,
+    target: Any,
+    log_input: bool = True,
+    full: bool = False,
+    *,
+    eps: float = 1e-8,
+    reduction: str = "mean",
+) -> Any:
+    """Negative log-likelihood of counts under Poisson distributions with rates exp(x), or x itself.
+
+        loss = exp(x) - target x,  or with log_input=False  x - target log(x + eps)
+
+    Parameters
+        x, target: numbers of one shape, x floating-point.
+        full: where target > 1, add Stirling's approximation of log(target!):
+            target log target - target + log(2 pi target) / 2.
+        reduction: "none", "sum" or "mean".
+
+    Source: Cameron & Trivedi 1998, equation 2.6 (the likelihood); Stirling: Abramowitz & Stegun 1964, 6.1.41.
+
+    >>> import minigrad as mg
+    >>> mg.nn.functional.poisson_nll_loss(mg.tensor([0.0, 1.0]), mg.tensor([1.0, 2.0]), reduction="none")
+    tensor([1.    , 0.7183])
+    """
+    check_reduction("poisson_nll_loss", reduction)
+    check_pair("poisson_nll_loss", x, target)
+    losses = ops.exp(x) - target * x if log_input else x - target * ops.log(x + eps)
+    if full:
+        t = ops.clamp(
+            target, min=1
+        )  # the logarithms below are not wanted where target <= 1, but must be finite
+        stirling = t * ops.log(t) - t + 0.5 * ops.log(2 * math.pi * t)
+        losses = losses + ops.where(target > 1, stirling, 0.0)
+    return reduced(ops, losses, reduction)
+
+
+def _weighted(name: str, losses: Any, weight: Any) -> Any:
+    if weight.shape != losses.shape:
+        raise ShapeError(
+            f"{name}: weight has shape {list(weight.shape)}; it must be that of x, {list(losses.shape)}"
+        )
+    return losses * weight

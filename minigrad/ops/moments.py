@@ -1,12 +1,12 @@
-"""What the normalisations share: sums along axes that stay accurate in float32, standardising, checks of weight and bias.
+"""What the normalisations share: sums and moments along axes, standardising, and checks of weight and bias.
 
-NumPy adds up an axis that is not innermost in memory one number after the other, and 100,000 float32 numbers added so lose two of
-their seven digits. Here only the first axis is summed in the type of the data; the few sums left are added in float64, and
-statistics stay float64 until they meet the data again.
+Sums become float64 as soon as they are few, and statistics stay so until they meet the data again: a difference of two
+large float32 sums has few digits left, and the variance of half-precision data may exceed the largest such number.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from minigrad.dtypes import HALF, float32, float64
@@ -16,16 +16,24 @@ from minigrad.ops.arguments import count, need_floating
 
 
 def sum_over(xp: Any, a: Any, axes: tuple[int, ...]) -> Any:
-    """The sum of `a` along `axes`, in float64, with these axes kept at length 1."""
-    partial = xp.sum(a, axis=axes[0], keepdims=True)
-    return xp.sum(partial.astype(float64), axis=axes, keepdims=True)
+    """The sum of `a` along `axes`, as float64, with these axes kept at length 1."""
+    return xp.sum(a, axis=axes, keepdims=True).astype(float64)
 
 
 def dot_over(xp: Any, a: Any, b: Any, axes: tuple[int, ...]) -> Any:
-    """The sum of `a b` along `axes`, in float64, with these axes kept at length 1; the product is not stored."""
-    letters = "abcdefgh"[: a.ndim]
-    partial = xp.einsum(f"{letters},{letters}->{letters.replace(letters[axes[0]], '')}", a, b)
-    return xp.sum(xp.expand_dims(partial, axes[0]).astype(float64), axis=axes, keepdims=True)
+    """The sum of `a b` along `axes`, as float64, with these axes kept at length 1; the product is not stored."""
+    if not axes:
+        return (a * b).astype(float64)
+    if axes[0]:  # within samples: the last axis first
+        letters = "abcdefgh"[: a.ndim]
+        kept = letters.replace(letters[axes[-1]], "")
+        partial = xp.expand_dims(xp.einsum(f"{letters},{letters}->{kept}", a, b), axes[-1])
+    else:  # over the batch: up to 64 samples at a time, which lie far apart in memory, as a sum of whole samples
+        n, *sample = a.shape
+        k = math.gcd(n, 64)
+        letters, cut = "abcdefgh"[: a.ndim + 1], (k, n // k, *sample)
+        partial = xp.einsum(f"{letters},{letters}->{letters[1:]}", a.reshape(cut), b.reshape(cut))
+    return xp.sum(partial.astype(float64), axis=axes, keepdims=True)
 
 
 def standardise(xp: Any, x: Any, axes: tuple[int, ...], eps: float) -> tuple[Any, Any]:
@@ -48,7 +56,9 @@ def check_data(name: str, x: Any, smallest_ndim: int = 1) -> None:
     """Refuse data that cannot be normalised: not floating-point, or too few dimensions."""
     need_floating(name, x)
     if x.ndim < smallest_ndim:
-        raise ShapeError(f"{name}: x must have at least {smallest_ndim} dimensions (N, C, ...), not {describe(x)}")
+        raise ShapeError(
+            f"{name}: x must have at least {smallest_ndim} dimensions (N, C, ...), not {describe(x)}"
+        )
 
 
 def check_vectors(name: str, x: Any, shape: tuple[int, ...], **vectors: Any) -> None:
@@ -61,7 +71,10 @@ def check_vectors(name: str, x: Any, shape: tuple[int, ...], **vectors: Any) -> 
             continue
         if vector.shape != shape:
             raise ShapeError(
-                f"{name}: {label} has shape {list(vector.shape)}; for x of shape {list(x.shape)} it must be {list(shape)}"
+                f"{name}: {label} has shape {list(vector.shape)}; "
+                f"for x of shape {list(x.shape)} it must be {list(shape)}"
             )
         if vector.dtype != x.dtype and not (x.dtype in HALF and vector.dtype == float32):
-            raise DtypeError(f"{name}: {label} is {vector.dtype}, x is {x.dtype}; convert one with .to(dtype)")
+            raise DtypeError(
+                f"{name}: {label} is {vector.dtype}, x is {x.dtype}; convert one with .to(dtype)"
+            )

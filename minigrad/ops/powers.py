@@ -84,10 +84,10 @@ def pow(x: Any, exponent: Any) -> Any:
     >>> import minigrad as mg
     >>> mg.pow(mg.tensor([1.0, 2.0, 3.0]), 2)
     tensor([1., 4., 9.])
-    >>> mg.pow(2, mg.tensor([0.5, 1.0, 3.0]))
-    tensor([1.4142135, 2.       , 8.       ])
+    >>> mg.pow(2, mg.tensor([-1.0, 0.0, 3.0]))
+    tensor([0.5, 1. , 8. ])
     """
-    if not isinstance(exponent, Real) or isinstance(x, Real):
+    if not isinstance(exponent, Real) or isinstance(x, Real) or not hasattr(x, "dtype"):
         return power(x, exponent)
     exponent = (
         exponent.item() if hasattr(exponent, "item") else exponent

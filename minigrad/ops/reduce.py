@@ -1,7 +1,7 @@
 """Reductions: one number out of many, along some dimensions or all.
 
-`dim` is an integer, several, or None for all dimensions; `keepdim` leaves the reduced ones in place with length 1. Largest and
-smallest elements are in `extremes.py`, variances and norms in `moments.py`.
+`dim` is an integer, several, or None for all dimensions; `keepdim` leaves the reduced ones in place with length 1.
+Largest and smallest elements are in `extremes.py`, variances and norms in `spread.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,16 @@ from typing import Any
 from minigrad import dtypes
 from minigrad.errors import ArgumentError
 from minigrad.op import operation
-from minigrad.ops.arguments import along_lines, as_type, count, kept_shape, line_dim, need_floating, need_tensor, reduced_dims
+from minigrad.ops.arguments import (
+    along_lines,
+    as_type,
+    count,
+    kept_shape,
+    line_dim,
+    need_floating,
+    need_tensor,
+    reduced_dims,
+)
 from minigrad.ops.scan import delayed
 
 __all__ = ["all", "any", "count_nonzero", "logsumexp", "mean", "nanmean", "nansum", "prod", "sum"]
@@ -60,7 +69,7 @@ def sum(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) ->
     x:       any shape and dtype.
     dim:     an integer, several, or None for all.
     keepdim: leave the reduced dimensions in place with length 1.
-    dtype:   x is converted to it first; default: that of x, int64 for integers and bools.
+    dtype:   of the result; x is converted to it first. Default: that of x, int64 for integers and bools.
 
     Returns a tensor of x's shape without the dimensions `dim`. The sum over none is 0.
     Gradient: gx_i = gy. Float32 sums are added in stages, so that their error hardly grows with their length.
@@ -72,7 +81,7 @@ def sum(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) ->
     tensor(2)
     """
     dim = reduced_dims("sum", x, dim)
-    return _sum(as_type(x, dtype), dim=dim, keepdim=keepdim)
+    return as_type(_sum(as_type(x, dtype), dim=dim, keepdim=keepdim), dtype)
 
 
 @operation(
@@ -90,7 +99,10 @@ def _mean(xp, x, *, dim, keepdim):
 
 @_mean.gradient
 def mean_gradient(xp, gy, x_shape, *, dim):
-    return xp.broadcast_to(gy.reshape(kept_shape(x_shape, dim)) / count(x_shape, dim), x_shape)
+    gy = gy.reshape(kept_shape(x_shape, dim)) / max(
+        count(x_shape, dim), 1
+    )  # of none, there is no gx to give it to
+    return xp.broadcast_to(gy, x_shape)
 
 
 def mean(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
@@ -134,13 +146,13 @@ def nansum_gradient(xp, gy, x, *, dim):
 
 
 def nansum(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
-    """Sum over `dim` of the elements that are not NaN; arguments and result as for `sum`. NaNs receive no gradient."""
+    """Sum over `dim` of the elements that are not NaN; otherwise as `sum`. NaNs receive no gradient."""
     dim = reduced_dims("nansum", x, dim)
-    return _nansum(as_type(x, dtype), dim=dim, keepdim=keepdim)
+    return as_type(_nansum(as_type(x, dtype), dim=dim, keepdim=keepdim), dtype)
 
 
 def nanmean(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
-    """Mean over `dim` of the elements that are not NaN; arguments and result as for `mean`. NaNs receive no gradient."""
+    """Mean over `dim` of the elements that are not NaN; otherwise as `mean`. NaNs receive no gradient."""
     dim = reduced_dims("nanmean", x, dim)
     x = as_type(x, dtype)
     need_floating("nanmean", x)
@@ -182,7 +194,7 @@ def prod(x: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = 
     x:       any shape and dtype.
     dim:     an integer, or None for all.
     keepdim: leave the reduced dimension in place with length 1.
-    dtype:   x is converted to it first; default: that of x, int64 for integers and bools.
+    dtype:   of the result; x is converted to it first. Default: that of x, int64 for integers and bools.
 
     Returns a tensor of x's shape without the dimension `dim`. The product of none is 1.
     Gradient: the product of all the others, also where some elements are 0.
@@ -196,15 +208,15 @@ def prod(x: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = 
     need_tensor("prod", x)
     x = as_type(x, dtype)
     if dim is None:
-        return _prod(x, dim=None, keepdim=keepdim)
-    return along_lines(_prod, x, dim=line_dim("prod", x, dim), keepdim=keepdim)
+        return as_type(_prod(x, dim=None, keepdim=keepdim), dtype)
+    return as_type(along_lines(_prod, x, dim=line_dim("prod", x, dim), keepdim=keepdim), dtype)
 
 
 @operation(
     name="logsumexp",
     formula="y = log sum_i exp(x_i)",
     gradient_formula="gx_i = gy exp(x_i - y)",
-    source="elementary calculus; the shift by the maximum: Blanchard, Higham & Higham 2021, IMA J. Numer. Anal. 41, algorithm 3.1",
+    source="elementary calculus; the shift by the maximum: Blanchard, Higham & Higham 2021, IMA J. Numer. Anal. 41",
     samples=_samples,
     dtypes="float",
     flops=lambda inputs, outputs, params: 4 * count(inputs[0]),
@@ -238,7 +250,7 @@ def logsumexp(x: Any, dim: Any, keepdim: bool = False) -> Any:
 
     >>> import minigrad as mg
     >>> mg.logsumexp(mg.tensor([1000.0, 1000.0]), dim=0)
-    tensor(1000.6931)
+    tensor(1000.6932)
     """
     if dim is None:
         raise ArgumentError("logsumexp needs dim: an integer or several; dim=() for all dimensions")
@@ -264,7 +276,7 @@ def _any(xp, x, *, dim, keepdim):
 
 
 def any(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """Whether any element over `dim` is nonzero (NaN is): bool, or uint8 for uint8. Of none: False. Not differentiable."""
+    """Whether any element over `dim` is nonzero (NaN is): bool, or uint8 for uint8. Of none: False. No gradient."""
     return _any(x, dim=reduced_dims("any", x, dim), keepdim=keepdim)
 
 
@@ -274,7 +286,7 @@ def _all(xp, x, *, dim, keepdim):
 
 
 def all(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """Whether all elements over `dim` are nonzero (NaN is): bool, or uint8 for uint8. Of none: True. Not differentiable."""
+    """Whether all elements over `dim` are nonzero (NaN is): bool, or uint8 for uint8. Of none: True. No gradient."""
     return _all(x, dim=reduced_dims("all", x, dim), keepdim=keepdim)
 
 

@@ -11,25 +11,23 @@ from minigrad.ops.arguments import count, need_floating, need_tensor
 def reduced(xp: Any, losses: Any, reduction: str) -> Any:
     """The losses themselves ("none"), their "sum", their "mean", or their sum per sample of the batch ("batchmean").
 
-    The mean of nothing is NaN.
+    The mean of nothing is NaN. With tensors, xp is `minigrad.ops`.
     """
     if reduction == "mean":
-        return xp.mean(losses)
+        return xp.sum(losses) / count(losses.shape)
     if reduction == "batchmean":
         return xp.sum(losses) / losses.shape[0]
     return xp.sum(losses) if reduction == "sum" else losses
 
 
 def spread(gy: Any, shape: tuple[int, ...], reduction: str) -> Any:
-    """The gradient that arrives at each loss, the losses having this shape: gy itself, or the one gy of all, divided."""
+    """The gradient that arrives at each of the losses, which have this shape: gy, or a share of the one gy."""
     if reduction == "mean":
         return gy / count(shape)
     return gy / shape[0] if reduction == "batchmean" else gy
 
 
-def check_reduction(
-    name: str, reduction: str, allowed: tuple[str, ...] = ("none", "mean", "sum")
-) -> None:
+def check_reduction(name: str, reduction: str, allowed: tuple[str, ...] = ("none", "mean", "sum")) -> None:
     """Refuse a reduction that does not exist."""
     if reduction not in allowed:
         raise ArgumentError(f"{name}: reduction must be {' or '.join(map(repr, allowed))}, not {reduction!r}")

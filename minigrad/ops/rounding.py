@@ -145,7 +145,7 @@ def trunc_divide(xp, a, b):
     _need_divisor(xp, "trunc_divide", a, b)
     if is_floating(a) or is_floating(b):
         return xp.trunc(xp.divide(a, b))
-    # Integers beyond 2^53 do not fit a floating-point quotient: divide down, and step up where a negative one left a rest
+    # Integers beyond 2^53 do not fit a float: divide down, and step up where a negative one left a rest
     down = xp.floor_divide(a, b)
     return down + ((down < 0) & (down * b != a))
 

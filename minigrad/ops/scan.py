@@ -1,12 +1,13 @@
 """Scans: running sums, products and extremes along one dimension, and the linear recurrence behind their gradients.
 
-All but sum and product are computed by doubling: after step s each element has absorbed the 2^s before it, so a line of n
-elements takes log2(n) whole-array steps on any device.
+All but sum and product are computed by doubling: after step s each element has absorbed the 2^s before it, so a line
+of n elements takes log2(n) whole-array steps on any device.
 Source: Hillis & Steele 1986, "Data parallel algorithms", Communications of the ACM 29(12).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -39,11 +40,13 @@ def delayed(xp: Any, x: Any, dim: int, first: int) -> Any:
 
 def _doubling(xp: Any, parts: tuple, dim: int, join: Callable[[tuple, tuple], tuple]) -> tuple:
     """The running result of the associative `join(earlier, later)` over arrays that belong together."""
+    parts = tuple(map(xp.array, parts))  # copies, to be overwritten
     step = 1
     while step < parts[0].shape[dim]:
-        start, later, earlier = along(dim, None, step), along(dim, step, None), along(dim, None, -step)
+        later, earlier = along(dim, step, None), along(dim, None, -step)
         joined = join(tuple(p[earlier] for p in parts), tuple(p[later] for p in parts))
-        parts = tuple(xp.concatenate([p[start], j], axis=dim) for p, j in zip(parts, joined, strict=True))
+        for part, new in zip(parts, joined, strict=True):
+            part[later] = new
         step *= 2
     return parts
 
@@ -70,7 +73,10 @@ def _doubling_steps(inputs: list, outputs: list, params: dict) -> float:
 )
 def linear_scan(xp, a, b, *, dim):
     """The first-order linear recurrence y_i = a_i y_{i-1} + b_i along `dim`, from y_{-1} = 0."""
-    join = lambda e, l: (l[0] * e[0], l[0] * e[1] + l[1])  # noqa: E731, E741 (two steps in a row are one step)
+
+    def join(earlier: tuple, later: tuple) -> tuple:  # two steps in a row are one step
+        return later[0] * earlier[0], later[0] * earlier[1] + later[1]
+
     return _doubling(xp, (a, b), dim, join)[1]
 
 
@@ -101,14 +107,15 @@ def cumsum_gradient(xp, gy, *, dim):
 def cumsum(x: Any, dim: int, *, dtype: Any = None) -> Any:
     """Running sum along `dim`: y_i = sum_{j <= i} x_j.
 
-    x: any shape and dtype; `dtype`, if given, is what it is converted to first. Returns a tensor of x's shape, int64 for
-    integers and bools. Gradient: the running sum of gy from the end.
+    x: any shape and dtype; `dtype`, if given, is that of the result, to which x is converted first. Returns a tensor
+    of x's shape, by default int64 for integers and bools. Gradient: the running sum of gy from the end.
 
     >>> import minigrad as mg
     >>> mg.cumsum(mg.tensor([1, 2, 3]), dim=0)
     tensor([1, 3, 6])
     """
-    return along_lines(_cumsum, as_type(x, dtype), dim=line_dim("cumsum", x, dim))
+    dim = line_dim("cumsum", x, dim)
+    return as_type(along_lines(_cumsum, as_type(x, dtype), dim=dim), dtype)
 
 
 @operation(
@@ -136,14 +143,15 @@ def cumprod_gradient(xp, gy, x, y, *, dim):
 def cumprod(x: Any, dim: int, *, dtype: Any = None) -> Any:
     """Running product along `dim`: y_i = prod_{j <= i} x_j.
 
-    x: any shape and dtype; `dtype`, if given, is what it is converted to first. Returns a tensor of x's shape, int64 for
-    integers and bools. The gradient is right where some elements are 0 too.
+    x: any shape and dtype; `dtype`, if given, is that of the result, to which x is converted first. Returns a tensor
+    of x's shape, by default int64 for integers and bools. The gradient is right where some elements are 0 too.
 
     >>> import minigrad as mg
     >>> mg.cumprod(mg.tensor([1, 2, 3]), dim=0)
     tensor([1, 2, 6])
     """
-    return along_lines(_cumprod, as_type(x, dtype), dim=line_dim("cumprod", x, dim))
+    dim = line_dim("cumprod", x, dim)
+    return as_type(along_lines(_cumprod, as_type(x, dtype), dim=dim), dtype)
 
 
 @operation(
@@ -161,10 +169,10 @@ def _logcumsumexp(xp, x, *, dim):
 
 @_logcumsumexp.gradient
 def logcumsumexp_gradient(xp, gy, x, y, *, dim):
-    # Every exponent is <= 0, so nothing overflows. Where y = -inf so is x: nothing has been added yet, and nothing flows back
-    nothing = y == -xp.inf
+    # Every exponent is <= 0, so nothing overflows. Where y = -inf nothing has been added yet, and nothing flows back
+    nothing = y == -math.inf
     y = xp.where(nothing, 0, y)
-    before = xp.where(delayed(xp, nothing, dim, 1), -xp.inf, delayed(xp, y, dim, 0))
+    before = xp.where(delayed(xp, nothing, dim, 1), -math.inf, delayed(xp, y, dim, 0))
     decay = xp.where(nothing, 0, xp.exp(before - y))  # exp(y_{i-1} - y_i)
     s = xp.flip(xp.linear_scan(delayed(xp, xp.flip(decay, dim), dim, 0), xp.flip(gy, dim), dim=dim), dim)
     return xp.exp(x - y) * s
@@ -177,18 +185,18 @@ def logcumsumexp(x: Any, dim: int) -> Any:
 
     >>> import minigrad as mg
     >>> mg.logcumsumexp(mg.tensor([1000.0, 1000.0]), dim=0)
-    tensor([1000.    , 1000.6931])
+    tensor([1000.    , 1000.6932])
     """
     return along_lines(_logcumsumexp, x, dim=line_dim("logcumsumexp", x, dim))
 
 
 def _running_extreme(xp: Any, x: Any, dim: int, holds: Callable[[Any, Any], Any]) -> tuple:
-    """Running values and their indices; `holds(later, earlier)` says where a later element takes the place of an earlier one."""
+    """Running values and their indices; `holds(later, earlier)` says where a later element takes over."""
     places = xp.arange(x.shape[dim]).reshape((-1,) + (1,) * (x.ndim - 1 - dim))
 
     def join(earlier: tuple, later: tuple) -> tuple:
         new = holds(later[0], earlier[0]) | xp.isnan(later[0])  # once NaN, always NaN
-        return tuple(xp.where(new, l, e) for e, l in zip(earlier, later, strict=True))  # noqa: E741
+        return tuple(xp.where(new, b, a) for a, b in zip(earlier, later, strict=True))
 
     return _doubling(xp, (x, xp.broadcast_to(places, x.shape)), dim, join)
 
@@ -216,9 +224,10 @@ def cummax_gradient(xp, gy, x_shape, indices, *, dim):
 
 
 def cummax(x: Any, dim: int) -> ValuesAndIndices:
-    """Running maximum along `dim`, and where it stood: the latest of equal ones, to which the gradient goes. NaN beats every number.
+    """Running maximum along `dim`, and where it stood. NaN beats every number.
 
-    Returns (values, indices), tensors of x's shape, the indices int64.
+    Returns (values, indices), tensors of x's shape, the indices int64: the latest of equal ones, where the gradient
+    goes.
 
     >>> import minigrad as mg
     >>> mg.cummax(mg.tensor([1.0, 3.0, 2.0]), dim=0).values

@@ -1,10 +1,12 @@
-"""Another shape for the same numbers: reshape, permute, expand and what is made of these three. Most results are views."""
+"""Another shape for the same numbers: reshape, expand and what is made of them. Most results are views."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from minigrad.errors import ArgumentError, DtypeError, ShapeError
 from minigrad.op import operation
@@ -17,19 +19,12 @@ METHODS = [
     "expand",
     "expand_as",
     "flatten",
-    "moveaxis",
-    "movedim",
     "narrow",
-    "permute",
     "ravel",
     "reshape",
     "reshape_as",
     "select",
     "squeeze",
-    "swapaxes",
-    "swapdims",
-    "t",
-    "transpose",
     "unflatten",
     "unsqueeze",
     "view",
@@ -38,7 +33,7 @@ METHODS = [
 __all__ = [*METHODS, "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_tensors"]
 
 
-# ---------------------------------------------------------------- the four operations
+# ---------------------------------------------------------------- the operations
 
 
 @operation(
@@ -63,29 +58,6 @@ def _reshape(xp, x, *, shape):
 @_reshape.gradient
 def reshape_gradient(xp, gy, x_shape):
     return gy.reshape(x_shape)
-
-
-@operation(
-    name="permute",
-    formula="y[i_dims[0], i_dims[1], ..] = x[i_0, i_1, ..]",
-    gradient_formula="gx = gy permuted back",
-    source="definition",
-    samples=lambda draw: [
-        draw.call(draw.normal(2, 3, 4), dims=(2, 0, 1)),
-        draw.call(draw.normal(2, 3), dims=(1, 0)),
-        draw.call(draw.normal(), dims=()),
-    ],
-    dtypes="move",
-    may_view=True,
-    flops=0,
-)
-def _permute(xp, x, *, dims):
-    return xp.transpose(x, dims)
-
-
-@_permute.gradient
-def permute_gradient(xp, gy, *, dims):
-    return xp.transpose(gy, tuple(dims.index(i) for i in range(len(dims))))
 
 
 @operation(
@@ -134,35 +106,39 @@ def contiguous_gradient(xp, gy):
 # ---------------------------------------------------------------- reshape
 
 
-def reshape(x: Any, *shape: Any) -> Any:
-    """The same elements, in row-major order, in another shape; one length may be -1 and is worked out. A view where memory allows.
+def reshape(x: Any, shape: Any = (), *more: int) -> Any:
+    """The same elements, in row-major order, in another shape. A view where memory allows, else a copy.
 
-    shape: lengths, as x.reshape(2, 3) or x.reshape((2, 3)). Raises ShapeError if the number of elements would change.
+    shape: lengths, as x.reshape(2, 3) or x.reshape((2, 3)); one may be -1 and is worked out.
+
+    Raises ShapeError if the number of elements would change.
 
     >>> import minigrad as mg
     >>> mg.reshape(mg.arange(6), (2, -1)).shape
     (2, 3)
     """
-    lengths = as_ints(shape, "shape")
+    given = lengths = as_ints((shape, *more), "shape")
     if any(n < -1 for n in lengths) or lengths.count(-1) > 1:
-        raise ShapeError(f"cannot reshape {list(x.shape)} to {list(lengths)}: lengths are 0 or more, and one may be -1")
+        raise ShapeError(
+            f"cannot reshape {list(x.shape)} to {list(lengths)}: lengths are 0 or more, and one may be -1"
+        )
     known, total = math.prod(n for n in lengths if n != -1), math.prod(x.shape)
     if -1 in lengths and known:
         lengths = tuple(total // known if n == -1 else n for n in lengths)
     if -1 in lengths or math.prod(lengths) != total:
-        raise ShapeError(f"cannot reshape {list(x.shape)}, {total} elements, to {list(as_ints(shape, 'shape'))}")
+        raise ShapeError(f"cannot reshape {list(x.shape)}, {total} elements, to {list(given)}")
     return _reshape(x, shape=lengths)
 
 
-def view(x: Any, *shape: Any) -> Any:
+def view(x: Any, size: Any = (), *more: int) -> Any:
     """The same as `reshape`.
 
-    Shares memory where that is possible and copies where it is not: how a result lies in memory (a convolution's may have its channels
-    innermost) is not the user's business here, so this never fails because of it.
+    Shares memory where that is possible and copies where it is not: how a result lies in memory (a convolution's may
+    have its channels innermost) is not the user's business here, so this never fails because of it.
     """
-    if len(shape) == 1 and (isinstance(shape[0], type) or hasattr(shape[0], "itemsize") and not hasattr(shape[0], "ndim")):
+    if isinstance(size, (np.dtype, type, str)):
         raise DtypeError("view does not reinterpret elements as another dtype; convert them with x.to(dtype)")
-    return reshape(x, *shape)
+    return reshape(x, size, *more)
 
 
 def reshape_as(x: Any, other: Any) -> Any:
@@ -184,7 +160,9 @@ def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """
     start, end = as_dim(start_dim, x.shape, name="start_dim"), as_dim(end_dim, x.shape, name="end_dim")
     if start > end:
-        raise ArgumentError(f"flatten of shape {list(x.shape)}: start_dim {start_dim} comes after end_dim {end_dim}")
+        raise ArgumentError(
+            f"flatten of shape {list(x.shape)}: start_dim {start_dim} comes after end_dim {end_dim}"
+        )
     return _reshape(x, shape=(*x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
 
 
@@ -207,12 +185,14 @@ def unflatten(x: Any, dim: int, sizes: Sequence[int]) -> Any:
     if sizes.count(-1) == 1 and known > 0:
         sizes = tuple(n // known if s == -1 else s for s in sizes)
     if not sizes or any(s < 0 for s in sizes) or math.prod(sizes) != n:
-        raise ShapeError(f"cannot unflatten dimension {dim} of shape {list(x.shape)}, of length {n}, into {list(sizes)}")
+        raise ShapeError(
+            f"cannot unflatten dimension {dim} of shape {list(x.shape)}, of length {n}, into {list(sizes)}"
+        )
     return _reshape(x, shape=(*x.shape[:dim], *sizes, *x.shape[dim + 1 :]))
 
 
 def squeeze(x: Any, dim: int | Sequence[int] | None = None) -> Any:
-    """Without dimensions of length 1: those among `dim` (an int or several), or all. A named dimension of another length stays.
+    """Without dimensions of length 1: all, or those among `dim`, an int or several. Other lengths stay as they are.
 
     >>> import minigrad as mg
     >>> x = mg.zeros(1, 3, 1)
@@ -229,101 +209,50 @@ def unsqueeze(x: Any, dim: int) -> Any:
     return _reshape(x, shape=(*x.shape[:dim], 1, *x.shape[dim:]))
 
 
-def atleast_1d(x: Any) -> Any:
-    """The tensor, of shape (1,) if it has no dimensions."""
-    return x if x.ndim else _reshape(x, shape=(1,))
+def atleast_1d(*tensors: Any) -> Any:
+    """The tensor, of shape (1,) if it has no dimensions. Of several, a tuple."""
+    return _each(tensors, lambda x: x if x.ndim else _reshape(x, shape=(1,)))
 
 
-def atleast_2d(x: Any) -> Any:
-    """The tensor, with leading dimensions of length 1 if it has fewer than two."""
-    return x if x.ndim >= 2 else _reshape(x, shape=(1,) * (2 - x.ndim) + x.shape)
+def atleast_2d(*tensors: Any) -> Any:
+    """The tensor, with leading dimensions of length 1 if it has fewer than two. Of several, a tuple."""
+    return _each(tensors, lambda x: x if x.ndim >= 2 else _reshape(x, shape=(1,) * (2 - x.ndim) + x.shape))
 
 
-def atleast_3d(x: Any) -> Any:
-    """The tensor, with dimensions of length 1 added if it has fewer than three: (n,) becomes (1, n, 1), (m, n) becomes (m, n, 1)."""
-    return x if x.ndim >= 3 else _reshape(atleast_2d(x), shape=(*atleast_2d(x).shape, 1))
+def atleast_3d(*tensors: Any) -> Any:
+    """The tensor, as (1, n, 1) if its shape is (n,), as (m, n, 1) if it is (m, n). Of several, a tuple."""
+    return _each(tensors, lambda x: x if x.ndim >= 3 else unsqueeze(atleast_2d(x), -1))
 
 
-# ---------------------------------------------------------------- permute
-
-
-def permute(x: Any, *dims: Any) -> Any:
-    """The dimensions in another order; a view.
-
-    dims: all dimensions of x, as x.permute(2, 0, 1) or x.permute((2, 0, 1)).
-
-    >>> import minigrad as mg
-    >>> mg.permute(mg.zeros(2, 3, 4), (2, 0, 1)).shape
-    (4, 2, 3)
-    """
-    order = as_dims(dims, x.shape) if as_ints(dims, "dims") else ()
-    if len(order) != x.ndim:
-        raise ShapeError(f"permute needs all {x.ndim} dimensions of shape {list(x.shape)}, got {list(as_ints(dims, 'dims'))}")
-    return _permute(x, dims=order)
-
-
-def transpose(x: Any, dim0: int, dim1: int) -> Any:
-    """Two dimensions swapped; a view."""
-    a, b = as_dim(dim0, x.shape, name="dim0"), as_dim(dim1, x.shape, name="dim1")
-    dims = list(range(x.ndim))
-    if dims:
-        dims[a], dims[b] = dims[b], dims[a]
-    return _permute(x, dims=tuple(dims))
-
-
-def swapdims(x: Any, dim0: int, dim1: int) -> Any:
-    """The same as `transpose`."""
-    return transpose(x, dim0, dim1)
-
-
-def swapaxes(x: Any, axis0: int, axis1: int) -> Any:
-    """The same as `transpose`, with NumPy's names."""
-    return transpose(x, axis0, axis1)
-
-
-def t(x: Any) -> Any:
-    """A matrix transposed; a tensor of fewer dimensions as it is."""
-    if x.ndim > 2:
-        raise ShapeError(f"t takes at most 2 dimensions, not shape {list(x.shape)}; use transpose(dim0, dim1) or x.mT")
-    return _permute(x, dims=tuple(reversed(range(x.ndim))))
-
-
-def movedim(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
-    """Dimensions `source` moved to positions `destination`; the others keep their order. A view.
-
-    >>> import minigrad as mg
-    >>> mg.movedim(mg.zeros(2, 3, 4), 0, -1).shape
-    (3, 4, 2)
-    """
-    sources, targets = as_dims(source, x.shape, name="source"), as_dims(destination, x.shape, name="destination")
-    if len(sources) != len(targets):
-        raise ArgumentError(f"movedim: source {source} and destination {destination} differ in number")
-    placed = dict(zip(targets, sources, strict=True))
-    others = iter([d for d in range(x.ndim) if d not in sources])
-    return _permute(x, dims=tuple(placed[d] if d in placed else next(others) for d in range(x.ndim)))
-
-
-def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
-    """The same as `movedim`."""
-    return movedim(x, source, destination)
+def _each(tensors: tuple, change: Callable[[Any], Any]) -> Any:
+    if len(tensors) == 1 and not isinstance(tensors[0], (tuple, list)):
+        return change(tensors[0])
+    return tuple(map(change, tensors[0] if len(tensors) == 1 else tensors))
 
 
 # ---------------------------------------------------------------- expand
 
 
-def expand(x: Any, *sizes: Any) -> Any:
-    """The tensor repeated along its dimensions of length 1, and along new leading ones, without a copy; -1 keeps a length.
+def expand(x: Any, size: Any = (), *more: int) -> Any:
+    """The tensor repeated along dimensions of length 1, and along new leading ones, without a copy.
+
+    size: lengths of the result, as x.expand(2, 3) or x.expand((2, 3)); -1 keeps a length.
 
     >>> import minigrad as mg
     >>> mg.expand(mg.zeros(3, 1), 2, -1, 4).shape
     (2, 3, 4)
     """
-    lengths = as_ints(sizes, "sizes")
+    lengths = as_ints((size, *more), "size")
     lead = len(lengths) - x.ndim
     shape = tuple(x.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(lengths))
-    if lead < 0 or any(n < 0 for n in shape) or any(m not in (1, n) for m, n in zip(x.shape, shape[lead:], strict=True)):
+    if (
+        lead < 0
+        or any(n < 0 for n in shape)
+        or any(m not in (1, n) for m, n in zip(x.shape, shape[lead:], strict=True))
+    ):
         raise ShapeError(
-            f"cannot expand {list(x.shape)} to {list(lengths)}: only lengths of 1 grow, new dimensions come in front, -1 keeps a length"
+            f"cannot expand {list(x.shape)} to {list(lengths)}: "
+            "only lengths of 1 grow, new dimensions come in front, -1 keeps a length"
         )
     return _expand(x, shape=shape)
 
@@ -350,7 +279,10 @@ def broadcast_shapes(*shapes: tuple) -> tuple:
     padded = [(1,) * (ndim - len(s)) + tuple(s) for s in shapes]
     result = tuple(next((n for n in lengths if n != 1), 1) for lengths in zip(*padded, strict=True))
     if any(n not in (1, m) for s in padded for n, m in zip(s, result, strict=True)):
-        raise ShapeError(f"shapes {', '.join(str(list(s)) for s in shapes)} do not broadcast: aligned at the end, lengths must be equal or 1")
+        raise ShapeError(
+            f"shapes {', '.join(str(list(s)) for s in shapes)} do not broadcast: "
+            "aligned at the end, lengths must be equal or 1"
+        )
     return result
 
 
@@ -368,7 +300,9 @@ def narrow(x: Any, dim: int, start: int, length: int) -> Any:
     n = x.shape[dim] if x.ndim else 0
     begin = start + n if start < 0 else start
     if not x.ndim or length < 0 or not 0 <= begin <= n - length:
-        raise ArgumentError(f"narrow: start {start} and length {length} do not lie within dimension {dim} of shape {list(x.shape)}")
+        raise ArgumentError(
+            f"narrow: start {start} and length {length} do not lie within dimension {dim} of shape {list(x.shape)}"
+        )
     return getitem(x, (slice(None),) * dim + (slice(begin, begin + length),))
 
 

@@ -81,7 +81,12 @@ def std_gradient(xp, gy, x, y, *, dim, correction):
 
 
 def var(
-    x: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    x: Any,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> Any:
     """Variance over `dim`.
 
@@ -93,7 +98,7 @@ def var(
     keepdim:    leave the reduced dimensions in place with length 1.
     correction: c; default 1 (Bessel's correction, which makes the estimate unbiased).
 
-    Returns a tensor of x's shape without the dimensions `dim`. Where n <= c the division is by 0. Gradient as the formula's.
+    Returns a tensor of x's shape without the dimensions `dim`. Where n <= c the division is by 0.
 
     >>> import minigrad as mg
     >>> mg.var(mg.tensor([1.0, 2.0, 3.0])), mg.var(mg.tensor([1.0, 3.0]), correction=0)
@@ -104,7 +109,12 @@ def var(
 
 
 def std(
-    x: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    x: Any,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> Any:
     """Standard deviation over `dim`: the square root of `var`, with its arguments. The gradient is 0 where it is 0."""
     dim, correction = _arguments("std", x, dim, unbiased, correction)
@@ -112,7 +122,12 @@ def std(
 
 
 def var_mean(
-    x: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    x: Any,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> tuple[Any, Any]:
     """Variance and mean over `dim`; arguments as for `var`."""
     dim, correction = _arguments("var_mean", x, dim, unbiased, correction)
@@ -120,14 +135,21 @@ def var_mean(
 
 
 def std_mean(
-    x: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    x: Any,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> tuple[Any, Any]:
     """Standard deviation and mean over `dim`; arguments as for `var`."""
     dim, correction = _arguments("std_mean", x, dim, unbiased, correction)
     return _std(x, dim=dim, correction=correction, keepdim=keepdim), mean(x, dim, keepdim)
 
 
-def _arguments(name: str, x: Any, dim: Any, unbiased: bool | None, correction: float | None) -> tuple[Any, float]:
+def _arguments(
+    name: str, x: Any, dim: Any, unbiased: bool | None, correction: float | None
+) -> tuple[Any, float]:
     """Normalised `dim` and the correction. `var(x, False)` means `unbiased`, as in PyTorch."""
     need_floating(name, x)
     if isinstance(dim, bool):
@@ -147,7 +169,8 @@ def _arguments(name: str, x: Any, dim: Any, unbiased: bool | None, correction: f
 @operation(
     name="norm",
     formula="y = (sum_i |x_i|^p)^(1/p); p = inf: max |x_i|; p = -inf: min |x_i|; p = 0: #{i: x_i != 0}",
-    gradient_formula="gx_i = gy sign(x_i) |x_i|^(p-1) y^(1-p), 0 where y = 0; p = inf, -inf: shared by those with |x_i| = y",
+    gradient_formula="gx_i = gy sign(x_i) |x_i|^(p-1) y^(1-p), 0 where y = 0; "
+    "p = inf, -inf: gy sign(x_i) shared by those with |x_i| = y",
     source="Golub & Van Loan 2013, Matrix Computations, section 2.2.1",
     samples=lambda draw: [
         draw.call(draw.normal(2, 3), p=2.0, dim=None, keepdim=False),
@@ -181,7 +204,9 @@ def norm_gradient(xp, gy, x, y, *, p, dim):
         return xp.sign(x) * gy
     if math.isinf(p):
         extreme = xp.abs(x) == y
-        return xp.where(extreme, xp.sign(x) * gy / xp.sum(extreme, axis=dim, keepdims=True, dtype=gy.dtype), 0)
+        return xp.where(
+            extreme, xp.sign(x) * gy / xp.sum(extreme, axis=dim, keepdims=True, dtype=gy.dtype), 0
+        )
     gy = xp.where(y == 0, 0, gy)  # y^(1-p) would be infinite
     y = xp.where(y == 0, 1, y)
     if p == 2:
@@ -202,7 +227,8 @@ def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, 
     dtype:   x is converted to it first.
 
     Returns a tensor of x's shape without the dimensions `dim`.
-    Gradient at the kinks: 0 where x_i = 0 (p <= 1), 0 where the norm is 0, equal parts where several |x_i| are the extreme one.
+    Gradient at the kinks: 0 where x_i = 0 (p <= 1), 0 where the norm is 0, equal parts where several |x_i| are the
+    extreme one.
 
     >>> import minigrad as mg
     >>> mg.vector_norm(mg.tensor([3.0, -4.0])), mg.vector_norm(mg.tensor([3.0, -4.0]), ord=1)
@@ -214,12 +240,14 @@ def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, 
     if isinstance(ord, bool) or not isinstance(ord, (int, float)) or math.isnan(ord):
         raise ArgumentError(f"vector_norm: ord must be a number, not {ord!r}")
     if math.isinf(ord) and count(x.shape, dim) == 0:
-        raise ShapeError(f"vector_norm with ord={ord} of a tensor of shape {list(x.shape)}: there is no element to choose")
+        raise ShapeError(
+            f"vector_norm with ord={ord} of a tensor of shape {list(x.shape)}: there is no element to choose"
+        )
     return _norm(x, p=float(ord), dim=dim, keepdim=keepdim)
 
 
 def norm(x: Any, p: float | str = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
-    """Norm of the elements over `dim`, taken as one vector: `vector_norm` under its older name. p="fro" (Frobenius) is p=2.
+    """Norm of the elements over `dim`, taken as one vector: `vector_norm`, older name. p="fro" (Frobenius) is p=2.
 
     Norms of matrices as operators ("nuc", the spectral norm) need singular values and are refused.
 

@@ -1,8 +1,8 @@
 """Sliding windows over images: what convolution and pooling have in common.
 
-An image is (N, C, H, W). A window of Kh x Kw elements, `dilation` apart, moves over it in steps of `stride`; `padding` zeros
-stand around the image. Inside, images lie channels last, (N, H, W, C): the Kw C numbers of a window's row are then
-neighbours in memory, and are copied in one run.
+An image is (N, C, H, W). A window of Kh x Kw elements, `dilation` apart, moves over it in steps of `stride`; `padding`
+zeros stand around the image. Inside, images lie channels last, (N, H, W, C): the Kw C numbers of a window's row are
+then neighbours in memory, and are copied in one run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ from minigrad.op import operation
 __all__ = ["fold", "unfold"]
 METHODS: list[str] = []
 
-_SOURCE = "Chellapilla, Puri, Simard 2006, High Performance Convolutional Neural Networks for Document Processing, section 2"
+_SOURCE = "Chellapilla, Puri, Simard 2006, High Performance CNNs for Document Processing, section 2"
+
+
+def _windows(stride=(1, 1), padding=(0, 0), dilation=(1, 1)) -> dict:
+    """The parameters of a sample."""
+    return {"stride": stride, "padding": padding, "dilation": dilation}
 
 
 @operation(
@@ -24,9 +29,9 @@ _SOURCE = "Chellapilla, Puri, Simard 2006, High Performance Convolutional Neural
     gradient_formula="gx = col2im(gcols)",
     source=_SOURCE,
     samples=lambda draw: [
-        draw.call(draw.normal(2, 3, 4, 5), kernel_size=(3, 2), stride=(1, 1), padding=(0, 0), dilation=(1, 1)),
-        draw.call(draw.normal(1, 2, 5, 6), kernel_size=(2, 3), stride=(2, 1), padding=(1, 2), dilation=(1, 2)),
-        draw.call(draw.normal(2, 3, 3, 2), kernel_size=(1, 1), stride=(1, 1), padding=(0, 0), dilation=(1, 1)),
+        draw.call(draw.normal(2, 3, 4, 5), kernel_size=(3, 2), **_windows()),
+        draw.call(draw.normal(1, 2, 5, 6), kernel_size=(2, 3), **_windows((2, 1), (1, 2), (1, 2))),
+        draw.call(draw.normal(2, 3, 3, 2), kernel_size=(1, 1), **_windows()),
     ],
     dtypes="move",
     may_view=True,  # windows of one element, one step apart, are the image itself
@@ -37,11 +42,11 @@ def im2col(xp, x, *, kernel_size, stride, padding, dilation):
     (Kh, Kw), (sh, sw), (dh, dw) = kernel_size, stride, dilation
     Ho, Wo = window_counts(x.shape[2:], kernel_size, stride, padding, dilation)
     x = channels_last(xp, x, padding)  # (N, H + 2 ph, W + 2 pw, C)
-    N, H, W, C = x.strides
-    # A view first: one window further is sh rows (or sw columns) on, one element further within it dh (or dw)
-    windows = xp.lib.stride_tricks.as_strided(
-        x, (x.shape[0], Ho, Wo, Kh, Kw, x.shape[3]), (N, H * sh, W * sw, H * dh, W * dw, C)
-    )
+    N, _, _, C = x.shape
+    image, row, column, channel = x.strides  # bytes from one to the next
+    # A view first: the next window is sh rows (or sw columns) on, the next element within a window dh (or dw)
+    strides = (image, row * sh, column * sw, row * dh, column * dw, channel)
+    windows = xp.lib.stride_tricks.as_strided(x, (N, Ho, Wo, Kh, Kw, C), strides)
     return xp.ascontiguousarray(windows)
 
 
@@ -55,13 +60,13 @@ def im2col_gradient(xp, gy, x_shape, *, stride, padding, dilation):
     gradient_formula="gcols = im2col(gx)",
     source=_SOURCE,
     samples=lambda draw: [
-        draw.call(draw.normal(2, 2, 4, 3, 2, 3), size=(4, 5), stride=(1, 1), padding=(0, 0), dilation=(1, 1)),
-        draw.call(draw.normal(1, 3, 6, 2, 3, 2), size=(5, 6), stride=(2, 1), padding=(1, 2), dilation=(1, 2)),
-        draw.call(draw.normal(1, 2, 2, 2, 2, 1), size=(5, 5), stride=(2, 2), padding=(0, 0), dilation=(1, 1)),
+        draw.call(draw.normal(2, 2, 4, 3, 2, 3), size=(4, 5), **_windows()),
+        draw.call(draw.normal(1, 3, 6, 2, 3, 2), size=(5, 6), **_windows((2, 1), (1, 2), (1, 2))),
+        draw.call(draw.normal(1, 2, 2, 2, 2, 1), size=(5, 5), **_windows((2, 2))),
     ],
 )
 def col2im(xp, cols, *, size, stride, padding, dilation):
-    """The transpose of im2col: each window's numbers are added where they came from; (N, Ho, Wo, Kh, Kw, C) -> (N, C, H, W).
+    """The transpose of im2col: (N, Ho, Wo, Kh, Kw, C) -> (N, C, H, W), each number added where it came from.
 
     size is (H, W). The windows may be fewer than fit: what none of them sees is 0.
     """
@@ -100,17 +105,23 @@ def unfold(x: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride
              [3., 4.],
              [4., 5.]]])
     """
-    kernel_size, stride, padding, dilation = window_arguments("unfold", 2, kernel_size, stride, padding, dilation)
+    kernel_size, stride, padding, dilation = window_arguments(
+        "unfold", 2, kernel_size, stride, padding, dilation
+    )
     x, restore = batched("unfold", x, 2)
     check_windows_fit("unfold", x.shape[2:], kernel_size, stride, padding, dilation)
     N, C = x.shape[:2]
     cols = im2col(x, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation)
     Ho, Wo, Kh, Kw = cols.shape[1:5]
-    y = cols.permute(0, 5, 3, 4, 1, 2).reshape(N, C * Kh * Kw, Ho * Wo)  # (N, C, Kh, Kw, Ho, Wo) -> (N, C Kh Kw, Ho Wo)
+    y = cols.permute(0, 5, 3, 4, 1, 2).reshape(
+        N, C * Kh * Kw, Ho * Wo
+    )  # (N, C, Kh, Kw, Ho, Wo) -> (N, C Kh Kw, Ho Wo)
     return restore(y)
 
 
-def fold(x: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
+def fold(
+    x: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Any:
     """Adds columns up to an image: the transpose of `unfold`, not its inverse, since windows overlap.
 
         y[n, c, a, b] = sum of x[n, (c, i, j), (h, w)] over a = h stride + i dilation - padding, b likewise
@@ -129,19 +140,23 @@ def fold(x: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding:
     tensor([[[[1., 2., 1.],
               [1., 2., 1.]]]])
     """
-    (size,) = (ints("fold", "output_size", output_size, 2, least=1),)
-    kernel_size, stride, padding, dilation = window_arguments("fold", 2, kernel_size, stride, padding, dilation)
+    size = ints("fold", "output_size", output_size, 2, least=1)
+    kernel_size, stride, padding, dilation = window_arguments(
+        "fold", 2, kernel_size, stride, padding, dilation
+    )
     x, restore = batched("fold", x, 1)
     check_windows_fit("fold", size, kernel_size, stride, padding, dilation)
     (Kh, Kw), (Ho, Wo) = kernel_size, window_counts(size, kernel_size, stride, padding, dilation)
     N, rows, L = x.shape
-    if rows % (Kh * Kw) or L != Ho * Wo:
+    if rows % (Kh * Kw) or Ho * Wo != L:
         raise ShapeError(
-            f"fold: x has shape {list(x.shape)}; {Kh} x {Kw} windows want a number of rows that {Kh * Kw} divides, and "
-            f"{Ho} x {Wo} = {Ho * Wo} of them fit into an image of {size[0]} x {size[1]} with stride {stride}, padding {padding}, "
-            f"dilation {dilation}: x must be (N, C * {Kh * Kw}, {Ho * Wo})"
+            f"fold: x has shape {list(x.shape)}; {Kh} x {Kw} windows want a number of rows that {Kh * Kw} divides, "
+            f"and {Ho} x {Wo} = {Ho * Wo} of them fit into an image of {_times(size)} with stride {stride}, "
+            f"padding {padding}, dilation {dilation}: x must be (N, C * {Kh * Kw}, {Ho * Wo})"
         )
-    cols = x.reshape(N, rows // (Kh * Kw), Kh, Kw, Ho, Wo).permute(0, 4, 5, 2, 3, 1)  # -> (N, Ho, Wo, Kh, Kw, C)
+    cols = x.reshape(N, rows // (Kh * Kw), Kh, Kw, Ho, Wo).permute(
+        0, 4, 5, 2, 3, 1
+    )  # -> (N, Ho, Wo, Kh, Kw, C)
     return restore(col2im(cols, size=size, stride=stride, padding=padding, dilation=dilation))
 
 
@@ -149,7 +164,7 @@ def fold(x: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding:
 
 
 def window_counts(size, kernel_size, stride, padding, dilation, ceil_mode: bool = False) -> tuple[int, ...]:
-    """How many windows fit along each axis. With ceil_mode also a last one that starts inside the image but ends outside."""
+    """How many windows fit along each axis; with ceil_mode also a last one that starts inside but ends outside."""
     counts = []
     for n, k, s, p, d in zip(size, kernel_size, stride, padding, dilation, strict=True):
         free = n + 2 * p - d * (k - 1) - 1  # steps of 1 that a window can go
@@ -184,7 +199,7 @@ def channels_last(xp, x, padding=(0, 0), *, beyond=(0, 0), value=0):
 
 
 def pieces(n: int, bytes_each: int, cache: int = 1 << 20) -> list[slice]:
-    """Slices of n images, so few at a time that what is computed for them (`bytes_each`) stays in the cache of a core."""
+    """Slices of n images, so few at a time that what is made of them (`bytes_each`) stays in the cache of a core."""
     step = max(1, cache // max(1, bytes_each))
     return [slice(i, i + step) for i in range(0, n, step)]
 
@@ -219,8 +234,9 @@ def check_windows_fit(op: str, size, kernel_size, stride, padding, dilation, cei
         extent = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel_size, strict=True))
         padded = tuple(n + 2 * p for n, p in zip(size, padding, strict=True))
         raise ShapeError(
-            f"{op}: a window of {_times(kernel_size)} with dilation {_times(dilation)} spans {_times(extent)} elements, the input of "
-            f"{_times(size)} with padding {_times(padding)} only {_times(padded)}; take a smaller kernel, or more padding"
+            f"{op}: a window of {_times(kernel_size)} with dilation {_times(dilation)} spans {_times(extent)}, "
+            f"the input of {_times(size)} with padding {_times(padding)} only {_times(padded)}; "
+            "take a smaller kernel, or more padding"
         )
 
 
@@ -236,3 +252,38 @@ def batched(op: str, x: Any, spatial: int) -> tuple[Any, Any]:
         return x.reshape((1, *x.shape)), lambda y: y.reshape(y.shape[1:])
     axes = ", ".join(("N", "C", *("DHW"[-spatial:] if spatial > 1 else "L")))
     raise ShapeError(f"{op}: x must be ({axes}), or without N for a single one; got shape {list(x.shape)}")
+
+
+def pooling_arguments(op, n, x, kernel_size, stride, padding, dilation, ceil_mode) -> tuple[Any, dict, Any]:
+    """x as a batch of images, the windows' arguments as pairs, and what makes the result as x was."""
+    stride = kernel_size if stride is None or stride in ((), []) else stride
+    kernel_size, stride, padding, dilation = window_arguments(op, n, kernel_size, stride, padding, dilation)
+    if any(2 * p > k for p, k in zip(padding, kernel_size, strict=True)):
+        raise ArgumentError(f"{op}: padding {padding} must be at most half of kernel_size {kernel_size}")
+    x, restore = batched(op, x, n)
+    check_windows_fit(op, x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
+    if n == 2:
+        return (
+            x,
+            {"kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation},
+            restore,
+        )
+    windows = {
+        "kernel_size": (1, *kernel_size),
+        "stride": (1, *stride),
+        "padding": (0, *padding),
+        "dilation": (1, *dilation),
+    }
+    return (
+        x.reshape((*x.shape[:2], 1, x.shape[2])),
+        windows,
+        lambda y: restore(y.reshape((*y.shape[:2], y.shape[3]))),
+    )
+
+
+def beyond_padding(size, counts, kernel_size, stride, padding, dilation) -> tuple[int, ...]:
+    """How many rows and columns the last windows reach beyond the padded image (in ceil_mode they may)."""
+    return tuple(
+        max(0, (m - 1) * s + d * (k - 1) + 1 - (n + 2 * p))
+        for n, m, k, s, p, d in zip(size, counts, kernel_size, stride, padding, dilation, strict=True)
+    )

@@ -13,15 +13,27 @@ from minigrad.optim.optimizer import Optimizer
 class AdamW(Optimizer):
     """Adam with decoupled weight decay.
 
-    With gradient g, parameter w and step t:  w *= 1 - lr weight_decay;  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;
-    w -= lr m' / (sqrt(v') + eps), with m' = m / (1 - beta1^t), v' = v / (1 - beta2^t).
+    In step t = 1, 2, ..., with gradient g of parameter w:
+        w = w - lr weight_decay w
+        m = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2,   both 0 at first
+        w = w - lr m' / (sqrt(v') + eps),   m' = m / (1 - beta1^t), v' = v / (1 - beta2^t)
 
-    Parameters
-        lr: learning rate, >= 0.
-        betas: decay of the averages of gradient and squared gradient, each in [0, 1).
-        eps: added to the denominator, >= 0.
-        weight_decay: share of w taken off per unit of lr, >= 0.
+    params:       leaf tensors, or groups of them; see `Optimizer`.
+    lr:           learning rate, >= 0.
+    betas:        how much of the averages of gradient and squared gradient stays from step to step, each in [0, 1).
+    eps:          added to the denominator, >= 0.
+    weight_decay: share of w taken off per unit of lr, >= 0.
+
+    Raises ArgumentError for options out of range. Remembers two arrays per parameter, `exp_avg` and `exp_avg_sq`.
     Source: Loshchilov & Hutter 2019, algorithm 2; Kingma & Ba 2015, algorithm 1.
+
+    >>> import minigrad as mg
+    >>> w = mg.nn.Parameter(mg.tensor([1.0]))
+    >>> optimizer = mg.optim.AdamW([w], lr=0.1, weight_decay=0)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w.detach()
+    tensor([0.9])
     """
 
     def __init__(
@@ -36,13 +48,15 @@ class AdamW(Optimizer):
 
     def _check(self, options: dict[str, Any]) -> None:
         super()._check(options)
-        if not all(0 <= beta < 1 for beta in options["betas"]):
-            raise ArgumentError(f"betas must lie in [0, 1), not {options['betas']}")
+        if len(options["betas"]) != 2 or not all(0 <= beta < 1 for beta in options["betas"]):
+            raise ArgumentError(f"betas must lie in [0, 1), and be two, not {options['betas']}")
 
-    def _update(self, array: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def _update(
+        self, xp: Any, array: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]
+    ) -> None:
         beta1, beta2 = group["betas"]
         if not state:
-            state.update(step=0, exp_avg=array * 0, exp_avg_sq=array * 0)
+            state.update(step=0, exp_avg=xp.zeros_like(array), exp_avg_sq=xp.zeros_like(array))
         state["step"] += 1
         mean, square = state["exp_avg"], state["exp_avg_sq"]
         mean *= beta1

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
-from minigrad.errors import ArgumentError
+from minigrad.errors import ArgumentError, StateError
 from minigrad.optim.optimizer import Optimizer
 
 
 class LRScheduler:
     """Base of the schedules. `step()` is called after each optimiser step (or epoch), and sets the rate of the next.
 
-    A subclass defines `settings(step, group_number)`: the options, usually {"lr": ...}, that hold after `step` steps.
+    optimizer: whose groups' rates are set, at once for the first step; their rates until then are the base rates.
+
+    A subclass defines `settings`, and sets what it needs before it calls `super().__init__(optimizer)`.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise ArgumentError(f"{type(self).__name__} takes an optimiser, not {type(optimizer).__name__}")
         self.optimizer = optimizer
         self.base_lrs = [group["lr"] for group in optimizer.param_groups]
         self.last_epoch = 0
         self._apply()
 
     def settings(self, step: int, group_number: int) -> dict[str, Any]:
-        """Options of a group after `step` steps."""
-        raise TypeError(f"{type(self).__name__} does not define settings()")
+        """The options of a group, usually {"lr": ...}, that hold after `step` steps."""
+        raise NotImplementedError(f"{type(self).__name__} does not define settings()")
 
     def step(self) -> None:
         """Count one step and set the rates that follow it."""
@@ -43,15 +48,32 @@ class LRScheduler:
         return {"last_epoch": self.last_epoch, "base_lrs": list(self.base_lrs)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Go on from a saved state of the same schedule."""
+        if len(state_dict["base_lrs"]) != len(self.base_lrs):
+            raise StateError(
+                f"the state has rates for {len(state_dict['base_lrs'])} groups, the optimiser has {len(self.base_lrs)}"
+            )
         self.last_epoch, self.base_lrs = int(state_dict["last_epoch"]), list(state_dict["base_lrs"])
         self._apply()
 
 
 class CosineAnnealingLR(LRScheduler):
-    """lr = eta_min + (base - eta_min) (1 + cos(pi t / T_max)) / 2: from the base rate down to eta_min after T_max steps (and up again after).
+    """From the base rate down to eta_min along half a cosine, in T_max steps (and up again after that).
 
-    Source: Loshchilov & Hutter 2017, equation 5, without restarts.
+    After t steps lr = eta_min + (base - eta_min) (1 + cos(pi t / T_max)) / 2.
+
+    optimizer: whose rates are set.
+    T_max:     length of the way down in steps, 1 or more.
+    eta_min:   lowest rate.
+
+    Raises ArgumentError for T_max below 1. Source: Loshchilov & Hutter 2017, equation 5, without restarts.
+
+    >>> import minigrad as mg
+    >>> optimizer = mg.optim.SGD([mg.zeros(1, requires_grad=True)], lr=1.0)
+    >>> schedule = mg.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=2)
+    >>> schedule.step()
+    >>> schedule.get_last_lr()
+    [0.5]
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
@@ -61,21 +83,41 @@ class CosineAnnealingLR(LRScheduler):
         super().__init__(optimizer)
 
     def settings(self, step: int, group_number: int) -> dict[str, Any]:
+        """The rate after `step` steps."""
         share = (1 + math.cos(math.pi * step / self.T_max)) / 2
         return {"lr": self.eta_min + (self.base_lrs[group_number] - self.eta_min) * share}
 
 
-class OneCycleLR(LRScheduler):
-    """One cycle: the rate rises from max_lr / div_factor to max_lr, then falls to max_lr / div_factor / final_div_factor; momentum mirrors it.
+class _Corner(NamedTuple):
+    """Where two phases of a cycle meet: rate as a multiple of the highest, momentum from 0, lowest, to 1."""
 
-    Parameters
-        max_lr: highest rate, one for all groups or a list.
-        total_steps: length of the cycle in steps; or `epochs` and `steps_per_epoch`.
-        pct_start: share of the cycle spent rising, in [0, 1].
-        anneal_strategy: "cos" or "linear".
-        cycle_momentum: move momentum (or Adam's beta1) between max_momentum and base_momentum, against the rate.
-        three_phase: fall back symmetrically first, then annihilate the rate in a third phase.
-    Raises ArgumentError on a step past the end of the cycle. Source: Smith & Topin 2018.
+    step: float
+    rate: float
+    momentum: float
+
+
+class OneCycleLR(LRScheduler):
+    """One cycle: the rate rises from max_lr / div_factor to max_lr, then falls to max_lr / div_factor /
+    final_div_factor.
+
+    optimizer:                    whose rates are set.
+    max_lr:                       highest rate, one for all groups or a list of one for each.
+    total_steps:                  length of the cycle in steps; or `epochs` and `steps_per_epoch`, whose product it is.
+    pct_start:                    share of the cycle spent rising, in [0, 1].
+    anneal_strategy:              the form of each phase: "cos", half a cosine, or "linear".
+    cycle_momentum:               move momentum (Adam's beta1) from max_momentum to base_momentum and back, against
+                                  the rate.
+    base_momentum, max_momentum:  lowest and highest momentum.
+    div_factor, final_div_factor: how much lower the rate begins and ends, both > 0.
+    three_phase:                  fall as long as it rose, to where it began, and only then to the end.
+
+    Raises ArgumentError for options out of range, and on a step past the end of the cycle. Source: Smith & Topin 2018.
+
+    >>> import minigrad as mg
+    >>> optimizer = mg.optim.SGD([mg.zeros(1, requires_grad=True)], lr=1.0)
+    >>> schedule = mg.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=10)
+    >>> schedule.get_last_lr()
+    [0.04]
     """
 
     def __init__(
@@ -94,36 +136,48 @@ class OneCycleLR(LRScheduler):
         final_div_factor: float = 1e4,
         three_phase: bool = False,
     ) -> None:
-        if total_steps is None and (epochs is None or steps_per_epoch is None):
-            raise ArgumentError("OneCycleLR needs total_steps, or both epochs and steps_per_epoch")
-        self.total_steps = total_steps if total_steps is not None else epochs * steps_per_epoch  # type: ignore[operator]
-        if self.total_steps < 1 or not 0 <= pct_start <= 1:
-            raise ArgumentError(f"OneCycleLR needs total_steps >= 1 and pct_start in [0, 1], not {self.total_steps} and {pct_start}")
+        if total_steps is None:
+            if epochs is None or steps_per_epoch is None:
+                raise ArgumentError("OneCycleLR needs total_steps, or both epochs and steps_per_epoch")
+            total_steps = epochs * steps_per_epoch
+        if total_steps < 1 or not 0 <= pct_start <= 1:
+            raise ArgumentError(
+                f"OneCycleLR needs total_steps >= 1 and pct_start in [0, 1], not {total_steps} and {pct_start}"
+            )
         if anneal_strategy not in ("cos", "linear"):
             raise ArgumentError(f"anneal_strategy must be cos or linear, not {anneal_strategy!r}")
+        if not (div_factor > 0 and final_div_factor > 0):
+            raise ArgumentError(
+                f"div_factor and final_div_factor must be > 0, not {div_factor} and {final_div_factor}"
+            )
         groups = len(optimizer.param_groups)
+        self.total_steps = total_steps
         self.max_lrs = list(max_lr) if isinstance(max_lr, (list, tuple)) else [max_lr] * groups
         if len(self.max_lrs) != groups:
             raise ArgumentError(f"max_lr holds {len(self.max_lrs)} rates for {groups} groups")
-        self.linear, self.momenta = anneal_strategy == "linear", (base_momentum, max_momentum) if cycle_momentum else None
-        peak = pct_start * self.total_steps - 1
-        # (last step, rate, momentum) at the end of each phase; rates as multiples of max_lr, momentum as 0 (base) or 1 (max)
-        low, final, end = 1 / div_factor, 1 / div_factor / final_div_factor, float(self.total_steps - 1)
-        self.corners = [(0.0, low, 1), (peak, 1.0, 0), *([(2 * peak, low, 1)] if three_phase else []), (end, final, 1)]
+        self.linear = anneal_strategy == "linear"
+        self.momenta = (base_momentum, max_momentum) if cycle_momentum else None
+        peak = pct_start * total_steps - 1
+        self.corners = [_Corner(0.0, 1 / div_factor, 1), _Corner(peak, 1.0, 0)]
+        self.corners += [_Corner(2 * peak, 1 / div_factor, 1)] if three_phase else []
+        self.corners += [_Corner(total_steps - 1, 1 / div_factor / final_div_factor, 1)]
         super().__init__(optimizer)
 
     def settings(self, step: int, group_number: int) -> dict[str, Any]:
+        """The rate, and momentum if it is cycled, after `step` steps."""
         if step > self.total_steps:
             raise ArgumentError(f"OneCycleLR was made for {self.total_steps} steps and asked for step {step}")
-        for (start, *before), (end, *after) in zip(self.corners, self.corners[1:], strict=False):
-            if step <= end or end == self.corners[-1][0]:
-                break
-        share = (step - start) / (end - start) if end > start else 1.0
+        phases = list(pairwise(self.corners))
+        begin, end = next((phase for phase in phases if step <= phase[1].step), phases[-1])
+        share = (step - begin.step) / (end.step - begin.step) if end.step > begin.step else 1.0
         share = share if self.linear else (1 - math.cos(math.pi * share)) / 2
-        rate, momentum = (b + (a - b) * share for b, a in zip(before, after, strict=True))
-        options = {"lr": self.max_lrs[group_number] * rate}
+        rate = begin.rate + (end.rate - begin.rate) * share
+        options: dict[str, Any] = {"lr": self.max_lrs[group_number] * rate}
         if self.momenta is not None:
-            value = self.momenta[0] + (self.momenta[1] - self.momenta[0]) * momentum
+            low, high = self.momenta
+            momentum = low + (high - low) * (begin.momentum + (end.momentum - begin.momentum) * share)
             group = self.optimizer.param_groups[group_number]
-            options.update({"betas": (value, group["betas"][1])} if "betas" in group else {"momentum": value})
+            options |= (
+                {"betas": (momentum, group["betas"][1])} if "betas" in group else {"momentum": momentum}
+            )
         return options

@@ -1,4 +1,4 @@
-"""Derivatives from values alone: difference quotients, and the question whether they can be trusted."""
+"""Comparing numbers: derivatives from values alone, how far they can be trusted, and when two results are the same."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ def slope(f: Callable[[float], list[np.ndarray]], v: list[np.ndarray], h: float)
     ones halves with h. On a kink the one-sided ones keep their distance; beside one, the central ones disagree.
     """
     base = f(0)
-    terms = {t: [v_j * (y - y_0) for v_j, y, y_0 in zip(v, f(t), base, strict=True)] for t in (h, -h, h / 2, -h / 2)}
+    terms = {
+        t: [v_j * (y - y_0) for v_j, y, y_0 in zip(v, f(t), base, strict=True)]
+        for t in (h, -h, h / 2, -h / 2)
+    }
     rise = {t: float(sum(part.sum() for part in parts)) for t, parts in terms.items()}  # phi(t) - phi(0)
     wide, narrow = (rise[h] - rise[-h]) / (2 * h), (rise[h / 2] - rise[-h / 2]) / h
     bend_wide, bend_narrow = (rise[h] + rise[-h]) / h, (rise[h / 2] + rise[-h / 2]) / (h / 2)
@@ -45,3 +48,15 @@ def slope(f: Callable[[float], list[np.ndarray]], v: list[np.ndarray], h: float)
         doubt=max(abs(wide - narrow), abs(2 * bend_narrow - bend_wide)),
         one_sided=(-rise[-h / 2] / (h / 2), rise[h / 2] / (h / 2)),
     )
+
+
+def close(a: np.ndarray | None, b: np.ndarray | None, tolerance: float) -> bool:
+    """Equal up to a fraction of the largest magnitude (at least 1); infinities and NaNs in the same places."""
+    if a is None or b is None:
+        return a is b
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if a.shape != b.shape:
+        return False
+    finite = np.isfinite(a) & np.isfinite(b)
+    error, scale = np.abs(a[finite] - b[finite]), np.max(np.abs(b[finite]), initial=1)
+    return bool(np.all(error <= tolerance * scale)) and np.array_equal(a[~finite], b[~finite], equal_nan=True)

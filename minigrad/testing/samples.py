@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from minigrad import dtypes
+from minigrad.autograd import grad
 from minigrad.backend import default_backend
 from minigrad.creation import from_numpy
 from minigrad.errors import MinigradError
 from minigrad.op import Draw, Operation, Sample
-from minigrad.tensor import Tensor, grad
+from minigrad.tensor import Tensor
 
 
 class OperationError(MinigradError, AssertionError):
@@ -28,10 +29,14 @@ class SampleCall:
 
     def __init__(self, op: Operation, sample: Sample) -> None:
         self.op, self.arguments, self.params = op, sample.inputs, sample.params
-        self.floating = [i for i, x in enumerate(self.arguments) if isinstance(x, np.ndarray) and _floating(x)]
+        self.floating = [
+            i for i, x in enumerate(self.arguments) if isinstance(x, np.ndarray) and _floating(x)
+        ]
 
     def __str__(self) -> str:
-        inputs = [f"{x.dtype}{list(x.shape)}" if isinstance(x, np.ndarray) else repr(x) for x in self.arguments]
+        inputs = [
+            f"{x.dtype}{list(x.shape)}" if isinstance(x, np.ndarray) else repr(x) for x in self.arguments
+        ]
         return f"{self.op.name}({', '.join(inputs + [f'{k}={v!r:.60}' for k, v in self.params.items()])})"
 
     def require(self, condition: Any, message: str) -> None:
@@ -89,19 +94,10 @@ def differentiable_samples(op: Operation) -> list[SampleCall]:
         return []
     found = [call for call in all_samples(op) if call.floating]
     if not found:
-        raise OperationError(f"{op.name} has a gradient, but no sample with a floating-point array to check it on")
+        raise OperationError(
+            f"{op.name} has a gradient, but no sample with a floating-point array to check it on"
+        )
     return found
-
-
-def close(a: np.ndarray | None, b: np.ndarray | None, tolerance: float) -> bool:
-    """Equal up to a fraction of the largest magnitude (at least 1); infinities and NaNs in the same places."""
-    if a is None or b is None:
-        return a is b
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    finite = np.isfinite(b)
-    if a.shape != b.shape or not np.array_equal(a[~finite], b[~finite], equal_nan=True):
-        return False
-    return bool(np.all(np.abs(a - b)[finite] <= tolerance * np.max(np.abs(b[finite]), initial=1)))
 
 
 def _floating(x: np.ndarray) -> bool:

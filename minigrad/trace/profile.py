@@ -11,27 +11,37 @@ from minigrad.observe import Call, observe
 
 
 class Profile:
-    """Totals per (operation, phase): `rows[name, phase]` = [calls, seconds, floating-point operations].
+    """Totals per operation and phase.
 
-    Floating-point operations are counted for forwards only; a gradient's number is not declared by its operation.
+    rows: {(operation, "forward" or "gradient"): [calls, seconds, floating-point operations]}
+
+    Seconds are an operation's own: those of operations called inside it (by a gradient that is recorded in turn) are
+    theirs. Floating-point operations are counted for forwards only; a gradient's number is not declared by its
+    operation.
     """
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], list[float]] = {}
-        self._started: list[float] = []
+        self._open: list[list[Any]] = []  # [call, when it began, seconds spent inside it in other operations]
 
     def before(self, call: Call) -> None:
         """Start the clock."""
-        self._started.append(time.perf_counter())
+        self._open.append([call, time.perf_counter(), 0.0])
 
     def after(self, call: Call) -> None:
         """Stop the clock and add up."""
-        seconds = time.perf_counter() - self._started.pop()
+        now, seen = time.perf_counter(), None
+        while seen is not call:  # what lies above failed with an error, and never ended
+            seen, began, inside = self._open.pop()
+        if self._open:
+            self._open[-1][2] += now - began
         row = self.rows.setdefault((call.op.name, call.phase), [0, 0.0, 0.0])
         row[0] += 1
-        row[1] += seconds
+        row[1] += now - began - inside
         if call.phase == "forward":
-            row[2] += call.op.flops([_shape(a) for a in call.arrays], [_shape(y) for y in call.outputs], call.params)
+            row[2] += call.op.flops(
+                [_shape(a) for a in call.arrays], [_shape(y) for y in call.outputs], call.params
+            )
 
     @property
     def seconds(self) -> float:
@@ -39,12 +49,13 @@ class Profile:
         return sum(row[1] for row in self.rows.values())
 
     def table(self, limit: int = 20) -> str:
-        """The operations that took longest, as text."""
-        lines = [f"{'operation':<24}{'phase':<10}{'calls':>8}{'seconds':>10}{'share':>8}{'GFLOP/s':>10}"]
+        """The `limit` operations that took longest, as text."""
+        lines = [f"{'operation':<28}{'phase':<10}{'calls':>8}{'seconds':>10}{'share':>8}{'GFLOP/s':>10}"]
         total = self.seconds or 1.0
-        for (name, phase), (calls, seconds, flops) in sorted(self.rows.items(), key=lambda item: -item[1][1])[:limit]:
-            speed = f"{flops / seconds / 1e9:>10.1f}" if flops and seconds else f"{'':>10}"
-            lines.append(f"{name:<24}{phase:<10}{calls:>8}{seconds:>10.3f}{seconds / total:>8.1%}{speed}")
+        longest = sorted(self.rows.items(), key=lambda item: -item[1][1])
+        for (name, phase), (calls, seconds, flops) in longest[:limit]:
+            speed = f"{flops / seconds / 1e9:>10.1f}" if flops and seconds else ""
+            lines.append(f"{name:<28}{phase:<10}{calls:>8}{seconds:>10.3f}{seconds / total:>8.1%}{speed}")
         return "\n".join(lines)
 
 
@@ -58,10 +69,11 @@ def profile() -> Iterator[Profile]:
 
     >>> import minigrad as mg
     >>> x = mg.ones(4, 4, requires_grad=True)
-    >>> with mg.trace.profile() as p:
+    >>> with mg.profile() as p:
     ...     (x @ x).sum().backward()
     >>> p.rows["matmul", "forward"][0]
     1
     """
-    with observe(Profile()) as observer:
-        yield observer  # type: ignore[misc]
+    seen = Profile()
+    with observe(seen):
+        yield seen

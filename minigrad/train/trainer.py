@@ -21,16 +21,24 @@ from minigrad.train.metrics import accuracy
 class Trainer:
     """Fits a model to batches (inputs, targets).
 
-    Parameters
-        model: maps inputs to outputs.
-        optimizer: holds the model's parameters.
-        loss: (outputs, targets) -> tensor of one element; default cross entropy over logits.
-        scheduler: stepped after every batch.
-        metrics: {name: (outputs, targets) -> number}, averaged over examples; default accuracy.
-        callbacks: called in order at each point.
+    model:     maps inputs to outputs.
+    optimizer: holds the model's parameters.
+    loss:      (outputs, targets) -> tensor of one element; default cross entropy over logits.
+    scheduler: stepped after every batch.
+    metrics:   {name: (outputs, targets) -> number}, averaged over examples; default {"accuracy": accuracy}.
+    callbacks: called in order at each point, see `Callback`.
 
-    While it runs: `epoch` and `epochs`, `batch_index` and `batches_per_epoch`, `global_step`, `batch`, `output`, `loss` (a number), `step_lr`
-    (the rate of the latest step), `logs` (the epoch's numbers); a callback may set `stop` to end training after the batch.
+    While it runs: `epoch` (from 0) and `epochs`, `batch_index` and `batches_per_epoch`, `global_step`, `batch`,
+                   `output`,
+    `loss` (a number), `step_lr` (the rate of the latest step), `logs` (the epoch's numbers). A callback may set `stop`
+    to end training after the batch.
+
+    >>> import minigrad as mg
+    >>> batches = [(mg.tensor([[1.0, 0.0], [0.0, 1.0]]), mg.tensor([1, 0]))]
+    >>> model = mg.nn.Linear(2, 2)
+    >>> logs = Trainer(model, mg.optim.SGD(model.parameters(), lr=1.0)).fit(batches, epochs=20, validation=batches)
+    >>> logs["val_accuracy"]
+    1.0
     """
 
     def __init__(
@@ -48,19 +56,32 @@ class Trainer:
         self.callbacks = list(callbacks)
         self.epoch = self.epochs = self.batch_index = self.batches_per_epoch = self.global_step = 0
         self.batch: tuple[Tensor, Tensor] | None = None
-        self.output: Tensor | None = None
+        self.output: Any = None
         self.loss, self.step_lr = math.nan, math.nan
         self.logs: dict[str, float] = {}
         self.stop = False
 
     def fit(self, loader: Any, epochs: int, validation: Any = None) -> dict[str, float]:
-        """Train for `epochs` passes over `loader`, measuring on `validation` after each; returns the last epoch's numbers.
+        """Train for `epochs` passes over `loader`, measuring on `validation` after each.
 
-        A loader has a length and yields (inputs, targets); its `set_epoch(epoch)`, if it has one, is called before each pass.
-        Raises NonFiniteError as soon as a loss is NaN or infinite, before the weights are touched.
+        loader:     has a length and yields (inputs, targets), as `minigrad.data.DataLoader` or a list; its
+                    `set_epoch(epoch)`, if it has one, is called before each pass.
+        epochs:     1 or more.
+        validation: yields (inputs, targets); None measures nothing.
+
+        Returns the last epoch's numbers: epoch (from 1), step, train_loss, train_accuracy (measured while the weights
+        changed), val_loss, val_accuracy (and other metrics likewise), seconds.
+        Raises NonFiniteError as soon as a batch's loss is NaN or infinite, before the weights are touched by it (the
+        running averages of batch norm have seen the batch); ArgumentError for a loader without batches.
         """
+        if not hasattr(loader, "__len__"):
+            raise ArgumentError(
+                f"fit takes a loader with a length, or a list of batches, not {type(loader).__name__}"
+            )
         if epochs < 1 or len(loader) < 1:
-            raise ArgumentError(f"training needs at least one epoch and one batch, not {epochs} and {len(loader)}")
+            raise ArgumentError(
+                f"training needs at least one epoch and one batch, not {epochs} and {len(loader)}"
+            )
         self.epochs, self.batches_per_epoch, self.stop = epochs, len(loader), False
         self._call("on_fit_begin")
         try:
@@ -70,6 +91,7 @@ class Trainer:
                 held_out = self.evaluate(validation) if validation is not None and not self.stop else {}
                 self.logs = {
                     "epoch": self.epoch + 1,
+                    "step": self.global_step,
                     **{f"train_{name}": value for name, value in train.items()},
                     **{f"val_{name}": value for name, value in held_out.items()},
                     "seconds": time.perf_counter() - began,
@@ -78,6 +100,7 @@ class Trainer:
                 if self.stop:
                     break
         finally:
+            self.output = None
             self._call("on_fit_end")
         return self.logs
 
@@ -86,20 +109,17 @@ class Trainer:
         if hasattr(loader, "set_epoch"):
             loader.set_epoch(self.epoch)
         self._call("on_epoch_begin")
-        totals, count = dict.fromkeys(("loss", *self.metrics), 0.0), 0
+        total = _Total(self.metrics)
         for self.batch_index, self.batch in enumerate(loader):
             self._call("on_batch_begin")
-            self._train_batch(*self.batch)
-            n = len(self.batch[1])
-            count += n
-            totals["loss"] += n * self.loss
-            for name, metric in self.metrics.items():
-                totals[name] += n * metric(self.output, self.batch[1])
+            inputs, targets = self.batch
+            self._train_batch(inputs, targets)
+            total.add(self.loss, self.output, targets)
             self._call("on_batch_end")
             self.output = None  # let the graph and its memory go before the next batch is computed
             if self.stop:
                 break
-        return {name: total / count for name, total in totals.items()}
+        return total.means("train on")
 
     def _train_batch(self, inputs: Tensor, targets: Tensor) -> None:
         self.optimizer.zero_grad()
@@ -120,22 +140,44 @@ class Trainer:
         self.global_step += 1
 
     def evaluate(self, loader: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
-        """Loss and metrics over all examples of a loader, in evaluation mode, without a graph."""
-        was_training = self.model.training
+        """Loss and metrics over all examples of a loader, in evaluation mode, without a graph.
+
+        Returns {"loss": ..., "accuracy": ...}; every module is then in the mode it was in. Raises ArgumentError for a
+        loader without batches.
+        """
+        modes = [(module, module.training) for module in self.model.modules()]
         self.model.eval()
-        totals, count = dict.fromkeys(("loss", *self.metrics), 0.0), 0
-        with no_grad():
-            for inputs, targets in loader:
-                output, n = self.model(inputs), len(targets)
-                count += n
-                totals["loss"] += n * self.loss_fn(output, targets).item()
-                for name, metric in self.metrics.items():
-                    totals[name] += n * metric(output, targets)
-        self.model.train(was_training)
-        if count == 0:
-            raise ArgumentError("there is nothing to evaluate: the loader yields no examples")
-        return {name: total / count for name, total in totals.items()}
+        total = _Total(self.metrics)
+        try:
+            with no_grad():
+                for inputs, targets in loader:
+                    output = self.model(inputs)
+                    total.add(self.loss_fn(output, targets).item(), output, targets)
+        finally:
+            for module, training in modes:
+                module.training = training
+        return total.means("evaluate")
 
     def _call(self, point: str) -> None:
         for callback in self.callbacks:
             getattr(callback, point)(self)
+
+
+class _Total:
+    """Loss and metrics summed over batches, each counted as often as it has examples."""
+
+    def __init__(self, metrics: Mapping[str, Callable[[Tensor, Tensor], float]]) -> None:
+        self.metrics, self.count = metrics, 0
+        self.sums = dict.fromkeys(("loss", *metrics), 0.0)
+
+    def add(self, loss: float, output: Tensor, targets: Tensor) -> None:
+        n = len(targets)
+        self.count += n
+        self.sums["loss"] += n * loss
+        for name, metric in self.metrics.items():
+            self.sums[name] += n * float(metric(output, targets))
+
+    def means(self, purpose: str) -> dict[str, float]:
+        if self.count == 0:
+            raise ArgumentError(f"there is nothing to {purpose}: the loader yields no examples")
+        return {name: total / self.count for name, total in self.sums.items()}

@@ -1,4 +1,4 @@
-"""Figures of a classifier and its training, as matplotlib Figure objects (no pyplot, no global state, no screen needed)."""
+"""Figures of a classifier and its training: Matplotlib Figures, made without pyplot, global state or a screen."""
 
 from __future__ import annotations
 
@@ -7,103 +7,149 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minigrad.errors import ArgumentError, ShapeError
+
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TRAIN, HELD_OUT = "#1f77b4", "#d62728"
+TRAIN, HELD_OUT, NEUTRAL = "#1f77b4", "#d62728", "#555555"
 
 
 def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure  # matplotlib takes half a second to import: only who draws pays
+    from matplotlib.figure import Figure  # Matplotlib takes half a second to import: only who draws pays
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def training_curves(losses: Sequence[float], rates: Sequence[float], epochs: Sequence[Mapping[str, float]]) -> Figure:
-    """Loss of every step (and of the held-out data after each epoch), accuracy per epoch, learning rate per step.
+def training_curves(
+    losses: Sequence[float], rates: Sequence[float], epochs: Sequence[Mapping[str, float]]
+) -> Figure:
+    """Loss of every step and of the held-out data, accuracy after every epoch, learning rate of every step.
 
-    losses, rates: one number per step. epochs: dictionaries with train_accuracy and, where measured, val_loss and val_accuracy.
+    losses, rates: one number per step, at least one; as `History.steps` holds them.
+    epochs:        one dictionary per finished epoch, as `History.epochs`: "epoch" and "step", and where they were
+                   measured "train_accuracy", "val_loss", "val_accuracy". There may be none.
     """
-    figure = _figure(11, 3.4)
+    if not len(losses) or len(losses) != len(rates):
+        raise ArgumentError(
+            f"curves need a loss and a rate for at least one step, not {len(losses)} and {len(rates)}"
+        )
+    figure = _figure(10, 3.2)
     loss_axes, accuracy_axes, rate_axes = figure.subplots(1, 3)
-    steps = np.arange(1, len(losses) + 1)
-    window = max(1, len(losses) // 100)
-    loss_axes.plot(steps, losses, color=TRAIN, alpha=0.25, linewidth=0.8)
-    # A running mean over the steps so far, at most `window` of them: no step is dropped and none is averaged with the future
-    sums = np.concatenate([[0.0], np.cumsum(losses)])
-    first = np.maximum(0, steps - window)
-    loss_axes.plot(steps, (sums[steps] - sums[first]) / (steps - first), color=TRAIN, label=f"training (mean of {window})")
-    per_epoch = len(losses) / max(1, len(epochs))
-    ends = [per_epoch * (i + 1) for i in range(len(epochs))]
-    if epochs and "val_loss" in epochs[0]:
-        loss_axes.plot(ends, [e["val_loss"] for e in epochs], "o-", color=HELD_OUT, markersize=4, label="test")
-    loss_axes.set(xlabel="step", ylabel="cross entropy (nats)", title="Loss", yscale="log")
-    loss_axes.legend(fontsize=8)
-    numbers = range(1, len(epochs) + 1)
-    for key, colour, label in (("train_accuracy", TRAIN, "training, while it learns"), ("val_accuracy", HELD_OUT, "test")):
-        if epochs and key in epochs[0]:
-            accuracy_axes.plot(numbers, [100 * e[key] for e in epochs], "o-", color=colour, markersize=4, label=label)
+    _draw_losses(loss_axes, losses, epochs)
+    for key, colour, label in (
+        ("train_accuracy", TRAIN, "training, while it learns"),
+        ("val_accuracy", HELD_OUT, "test"),
+    ):
+        points = [(e["epoch"], 100 * e[key]) for e in epochs if key in e]
+        if points:
+            accuracy_axes.plot(*zip(*points), "o-", color=colour, markersize=4, label=label)
     accuracy_axes.set(xlabel="epoch", ylabel="accuracy (%)", title="Accuracy")
     accuracy_axes.xaxis.get_major_locator().set_params(integer=True)
-    accuracy_axes.legend(fontsize=8)
-    rate_axes.plot(steps, rates, color="#555555")
+    if accuracy_axes.lines:
+        accuracy_axes.legend()
+    rate_axes.plot(np.arange(1, len(rates) + 1), rates, color=NEUTRAL)
     rate_axes.set(xlabel="step", ylabel="learning rate", title="Learning rate")
     for axes in (loss_axes, accuracy_axes, rate_axes):
         axes.grid(alpha=0.3)
     return figure
 
 
+def _draw_losses(axes: Axes, losses: Sequence[float], epochs: Sequence[Mapping[str, float]]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    steps = np.arange(1, len(losses) + 1)
+    window = max(1, len(losses) // 100)
+    if window > 1:
+        axes.plot(steps, losses, color=TRAIN, alpha=0.25, linewidth=0.8)
+    # A running mean over the steps so far, at most `window` of them: none is dropped, none averaged with the future
+    sums = np.concatenate([[0.0], np.cumsum(losses)])
+    first = np.maximum(0, steps - window)
+    label = "training" if window == 1 else f"training, mean of {window} steps"
+    axes.plot(steps, (sums[steps] - sums[first]) / (steps - first), color=TRAIN, label=label)
+    points = [(e["step"], e["val_loss"]) for e in epochs if "val_loss" in e]
+    if points:
+        axes.plot(*zip(*points), "o-", color=HELD_OUT, markersize=4, label="test")
+    axes.set(xlabel="step", ylabel="cross entropy (nats)", title="Loss", yscale="log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.legend()
+
+
 def confusion_matrix_figure(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
-    """A confusion matrix (C, C): rows are true classes, columns predictions. Colour shows mistakes only, or they would be invisible."""
-    figure = _figure(5.6, 5.2)
-    axes = figure.subplots()
+    """A confusion matrix; colour shows mistakes only, beside which the many right answers would leave nothing to see.
+
+    counts:      (C, C) integers, rows true classes, columns predictions.
+    class_names: C of them.
+    """
+    if counts.ndim != 2 or counts.shape != (len(class_names),) * 2:
+        raise ShapeError(f"{len(class_names)} classes need counts of shape (C, C), not {list(counts.shape)}")
+    classes = range(len(counts))
     mistakes = counts * (1 - np.eye(len(counts), dtype=counts.dtype))
-    axes.imshow(mistakes, cmap="Reds", vmin=0, vmax=max(1, int(mistakes.max())))
-    for i in range(len(counts)):
-        for j in range(len(counts)):
+    most = max(1, int(mistakes.max()))
+    figure = _figure(1.6 + 0.45 * len(counts), 1.2 + 0.45 * len(counts))
+    axes = figure.subplots()
+    axes.imshow(np.ma.masked_where(np.eye(len(counts)) > 0, mistakes), cmap="Reds", vmin=0, vmax=most)
+    axes.set_facecolor("#e8e8e8")  # shows through on the diagonal
+    for i in classes:
+        for j in classes:
             if counts[i, j]:
-                dark = mistakes[i, j] > 0.6 * mistakes.max()
-                colour = "#777777" if i == j else "white" if dark else "black"
+                colour = NEUTRAL if i == j else "white" if mistakes[i, j] > 0.6 * most else "black"
                 axes.text(j, i, str(counts[i, j]), ha="center", va="center", fontsize=8, color=colour)
-    axes.set(xlabel="predicted", ylabel="true", title=f"Confusion matrix: {int(mistakes.sum())} mistakes in {int(counts.sum())}")
-    axes.set_xticks(range(len(counts)), class_names)
-    axes.set_yticks(range(len(counts)), class_names)
+    title = f"{int(mistakes.sum()):,} mistakes in {int(counts.sum()):,}"
+    axes.set(xlabel="predicted", ylabel="true", title=title)
+    axes.set_xticks(classes, class_names)
+    axes.set_yticks(classes, class_names)
     return figure
 
 
 def image_grid(images: np.ndarray, titles: Sequence[str], *, columns: int = 8, title: str = "") -> Figure:
-    """Images (N, H, W) or (N, H, W, 3), each under its own title; grey values from the smallest to the largest."""
-    rows = max(1, -(-len(images) // columns))
-    figure = _figure(1.35 * columns, 1.75 * rows + (0.4 if title else 0))
-    figure.suptitle(title)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, image, text in zip(grid.flat, images, titles, strict=False):
-        axes.imshow(image, cmap="gray")
-        axes.set_title(text, fontsize=8)
-    return figure
+    """Images in rows, each under its own title; grey ones from black, their smallest value, to white, their largest.
 
-
-def filter_grid(weight: np.ndarray, *, title: str = "First-layer filters") -> Figure:
-    """The filters of a first convolution (O, C, Kh, Kw), on one scale symmetric about 0: blue negative, white 0, red positive.
-
-    With three input channels each filter is one colour image instead.
+    images: (N, H, W), or (N, H, W, 3) with values in [0, 1] or 0 to 255; N at least 1.
+    titles: N of them.
     """
-    limit = float(np.abs(weight).max()) or 1.0
-    columns = min(8, len(weight))
-    rows = -(-len(weight) // columns)
-    figure = _figure(1.2 * columns + 1.0, 1.25 * rows + 0.5)
+    if not len(images) or len(images) != len(titles):
+        raise ArgumentError(
+            f"a grid needs at least one image, and a title for each, not {len(images)} and {len(titles)}"
+        )
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    figure = _figure(1.2 * max(columns, 3), 1.6 * rows + (0.4 if title else 0))
     figure.suptitle(title)
     grid: Any = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
-    for number, (axes, kernel) in enumerate(zip(grid.flat, weight, strict=False)):
-        if kernel.shape[0] == 3:
-            axes.imshow((kernel.transpose(1, 2, 0) / limit + 1) / 2)
-        else:
-            drawn = axes.imshow(kernel.mean(axis=0), cmap="bwr", vmin=-limit, vmax=limit)
-        axes.set_title(str(number), fontsize=7)
-    if weight.shape[1] != 3:
+    for axes, image, text in zip(grid.flat, images, titles):
+        axes.imshow(image, cmap="gray")
+        axes.set_title(text, fontsize=9)
+    return figure
+
+
+def filter_grid(weight: np.ndarray, *, title: str = "") -> Figure:
+    """The filters of a first convolution, on one scale: red positive, white 0, blue negative.
+
+    weight: (O, C, Kh, Kw). With three input channels each filter is one colour image, grey where it is 0; with other
+            numbers of channels their mean is drawn.
+    """
+    if weight.ndim != 4 or not weight.size:
+        raise ShapeError(f"filters have shape (O, C, Kh, Kw), not {list(weight.shape)}")
+    limit = float(np.abs(weight).max()) or 1.0
+    colour = weight.shape[1] == 3
+    columns = min(8, len(weight))
+    rows = -(-len(weight) // columns)
+    figure = _figure(1.1 * columns + 1.2, 1.3 * rows + (0.4 if title else 0))
+    figure.suptitle(title)
+    grid: Any = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    drawn: Any = None
+    for number, (axes, kernel) in enumerate(zip(grid.flat, weight)):
+        picture = (kernel.transpose(1, 2, 0) / limit + 1) / 2 if colour else kernel.mean(axis=0)
+        drawn = axes.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        axes.set_title(str(number), fontsize=9)
+    if not colour:
         figure.colorbar(drawn, ax=grid, shrink=0.8, label="weight")
     return figure

@@ -2,56 +2,129 @@
 
 from __future__ import annotations
 
-import html
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from minigrad.errors import ArgumentError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
-table { border-collapse: collapse; } th, td { text-align: left; padding: .2rem 1.2rem .2rem 0; border-bottom: 1px solid #ddd; }
-td { font-variant-numeric: tabular-nums; } img { max-width: 100%; height: auto; } p.note { color: #555; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+h1 { font-size: 1.7rem; margin-bottom: .3rem; } h2 { font-size: 1.25rem; margin: 2.2rem 0 .4rem; }
+p.summary { font-size: 1.1rem; margin-top: 0; } p.note { color: #555; margin: .2rem 0 .8rem; }
+table { border-collapse: collapse; } th { font-weight: 600; }
+th, td { text-align: left; padding: .2rem 1.4rem .2rem 0; border-bottom: 1px solid #ddd; }
+td { font-variant-numeric: tabular-nums; } img { max-width: 100%; height: auto; }
+div.side { display: flex; flex-wrap: wrap; gap: 0 4rem; }
 """
 
 
 class Section(NamedTuple):
-    """One part of a report: a heading, a sentence that says how to read the figure, and the figure."""
+    """One part of a report: a name for the figure's file, a heading, how to read the figure, and the figure, if any."""
 
     name: str
     title: str
     text: str
-    figure: Figure
+    figure: Figure | None
 
 
-def write_report(folder: Path, title: str, summary: str, numbers: Mapping[str, Any], table: Sequence[Mapping[str, Any]], sections: Sequence[Section]) -> Path:
-    """Write `index.html`, `<section name>.png` and `metrics.json` into an existing folder; returns the page's path.
+def write_report(
+    folder: Path,
+    title: str,
+    summary: str,
+    numbers: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    epochs: Sequence[Mapping[str, Any]],
+    sections: Sequence[Section],
+) -> Path:
+    """Write `index.html`, `metrics.json` and `<section name>.png` into an existing folder; returns the page's path.
 
-    numbers: shown as a table of two columns, and written to metrics.json together with `table` (one row per epoch, say).
+    numbers:  what came out, by name; lists and dictionaries appear in metrics.json only.
+    settings: what it was made with.
+    epochs:   one row per epoch.
+    sections: what else the page shows, in order.
+
+    metrics.json is `numbers` with "settings" and "epochs"; NaN and infinities, which JSON does not have, become null.
+    Raises ArgumentError for a section name that is no simple file name.
     """
+    for name in (section.name for section in sections):
+        if not re.fullmatch(r"[\w-]+", name):
+            raise ArgumentError(f"a section is named by letters, digits, - and _, not {name!r}")
+    metrics = _plain({**numbers, "settings": settings, "epochs": epochs})
+    text = json.dumps(metrics, indent=2, allow_nan=False, ensure_ascii=False)
+    (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
     for section in sections:
-        section.figure.savefig(folder / f"{section.name}.png", dpi=130)
-    (folder / "metrics.json").write_text(json.dumps({**numbers, "epochs": list(table)}, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    escape = html.escape
-    parts = [f"<h1>{escape(title)}</h1>", f"<p>{escape(summary)}</p>", "<h2>Numbers</h2><table>"]
-    parts += [f"<tr><th>{escape(str(k))}</th><td>{escape(_show(v))}</td></tr>" for k, v in numbers.items() if not isinstance(v, (list, dict))]
-    parts.append("</table>")
-    for section in sections:
-        parts.append(f"<h2>{escape(section.title)}</h2><p class='note'>{escape(section.text)}</p>")
-        parts.append(f"<img src='{section.name}.png' alt='{escape(section.title)}'>")
-    if table:
-        parts.append("<h2>Epochs</h2><table><tr>" + "".join(f"<th>{escape(k)}</th>" for k in table[0]) + "</tr>")
-        parts += ["<tr>" + "".join(f"<td>{escape(_show(v))}</td>" for v in row.values()) + "</tr>" for row in table]
-        parts.append("</table>")
+        if section.figure is not None:
+            section.figure.savefig(folder / f"{section.name}.png", dpi=144)
     page = folder / "index.html"
-    head = f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(title)}</title><style>{_STYLE}</style>"
-    page.write_text(head + "<body>" + "\n".join(parts) + "</body></html>\n", encoding="utf-8")
+    page.write_text(_page(title, summary, numbers, settings, epochs, sections), encoding="utf-8")
     return page
 
 
+def _page(
+    title: str,
+    summary: str,
+    numbers: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    epochs: Sequence[Mapping[str, Any]],
+    sections: Sequence[Section],
+) -> str:
+    parts = [f'<h1>{escape(title)}</h1>\n<p class="summary">{escape(summary)}</p>', '<div class="side">']
+    for heading, rows in (("Result", numbers), ("Settings", settings)):
+        parts.append(f"<div>\n<h2>{heading}</h2>\n<table>")
+        parts += [
+            f"<tr><th>{escape(_words(name))}</th><td>{escape(_show(value))}</td></tr>"
+            for name, value in rows.items()
+            if not isinstance(value, (list, dict))
+        ]
+        parts.append("</table>\n</div>")
+    parts.append("</div>")
+    for section in sections:
+        parts.append(f'<h2>{escape(section.title)}</h2>\n<p class="note">{escape(section.text)}</p>')
+        if section.figure is not None:
+            parts.append(f'<img src="{section.name}.png" alt="{escape(section.title)}">')
+    if epochs:
+        columns = list(dict.fromkeys(name for row in epochs for name in row))
+        parts.append(
+            "<h2>Epochs</h2>\n<table>\n<tr>"
+            + "".join(f"<th>{escape(_words(c))}</th>" for c in columns)
+            + "</tr>"
+        )
+        for row in epochs:
+            cells = [escape(_show(row[c])) if c in row else "" for c in columns]
+            parts.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+        parts.append("</table>")
+    head = (
+        '<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n'
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>"
+    )
+    body = "\n".join(parts)
+    return f'<!doctype html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n'
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
 def _show(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """`value` in what JSON has: NumPy's scalars become Python's, numbers that are not finite None."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigrad.dtypes import float64
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.op import operation
 from minigrad.ops.arguments import count
@@ -20,21 +21,38 @@ def _column(vector: Any, x: Any) -> Any:
     return vector.reshape((1, -1) + (1,) * (x.ndim - 2))
 
 
+def _beside(xp: Any, column: Any, x: Any) -> Any:
+    """A column in the dtype of x, and repeated over one image, in the order in which x lies in memory.
+
+    NumPy's inner loop then runs over the whole image and not, channels being innermost, over the few channels.
+    """
+    column = column.astype(x.dtype)
+    return xp.zeros_like(x[:1]) + column if column.shape[0] < x.shape[0] else column
+
+
 def _normalise(xp: Any, x: Any, w: Any, b: Any, axes: tuple[int, ...], eps: float) -> tuple[Any, Any, Any]:
     """Algorithm 1, with the statistics taken along `axes`; `mean` and `var` keep these axes at length 1."""
     m = count(x.shape, axes)
     mean = sum_over(xp, x, axes) / m
-    y = x - mean.astype(x.dtype)  # centred first: the variance is then exact for any mean
+    y = x - _beside(xp, mean, x)  # centred first: then the variance loses no digits to a large mean
     var = dot_over(xp, y, y, axes) / m
     scale = (var + eps) ** -0.5 if w is None else _column(w, x) * (var + eps) ** -0.5
-    y *= scale.astype(x.dtype)  # y is ours alone, so write on it
+    y *= _beside(xp, scale, x)  # y is ours alone, so write on it
     if b is not None:
-        y += _column(b, x)
+        y += _beside(xp, _column(b, x), x)
     return y, mean, var
 
 
 def _normalise_gradient(
-    xp: Any, gys: Any, x: Any, w: Any, mean: Any, var: Any, needs: tuple[bool, ...], axes: tuple[int, ...], eps: float
+    xp: Any,
+    gys: Any,
+    x: Any,
+    w: Any,
+    mean: Any,
+    var: Any,
+    needs: tuple[bool, ...],
+    axes: tuple[int, ...],
+    eps: float,
 ) -> tuple[Any, Any, Any]:
     """The gradient equations of section 3, for x and for the scale and shift that all images share.
 
@@ -51,9 +69,11 @@ def _normalise_gradient(
     gx = gw = gb = None
     if needs[0]:
         gvar = gvar - 0.5 * wr * r * r * sum_gyx  # through the variance
-        gmean = gmean - wr * sum_gy  # through the mean; the part by way of the variance is 0, as x - mean sums to 0
+        gmean = (
+            gmean - wr * sum_gy
+        )  # through the mean; the part by way of the variance is 0, as x - mean sums to 0
         of_x, constant = 2 / m * gvar, (gmean - 2 * gvar * mean) / m
-        gx = gy * wr.astype(x.dtype) + x * of_x.astype(x.dtype) + constant.astype(x.dtype)
+        gx = gy * _beside(xp, wr, x) + x * _beside(xp, of_x, x) + _beside(xp, constant, x)
     if needs[1]:
         gw = xp.sum(sum_gyx * r, axis=0).reshape(-1)
     if needs[2]:
@@ -64,7 +84,8 @@ def _normalise_gradient(
 @operation(
     name="batch_norm",
     formula="y = w (x - mean) / sqrt(var + eps) + b, mean and var of each channel over the batch",
-    gradient_formula="gx = w r (gy - mean(gy) - x' mean(gy x')), gw = sum(gy x'), gb = sum(gy), x' = (x - mean) r, r = 1 / sqrt(var + eps)",
+    gradient_formula="gx = w r (gy - mean(gy) - x' mean(gy x')), gw = sum(gy x'), gb = sum(gy), x' = (x - mean) r, "
+    "r = 1 / sqrt(var + eps)",
     source=f"{_PAPER}, algorithm 1; gradients: section 3",
     samples=lambda draw: [
         draw.call(draw.normal(4, 3), draw.normal(3), draw.normal(3), eps=1e-5),
@@ -114,28 +135,38 @@ def instance_norm_gradient(xp, gys, x, w, mean, var, needs, *, eps):
 @operation(
     name="batch_norm_inference",
     formula="y = w (x - mean) / sqrt(var + eps) + b, mean and var given",
-    gradient_formula="gx = gy w r, gw = sum(gy (x - mean) r), gb = sum(gy), gmean = -w r gb, gvar = -w r^2 gw / 2, r = 1 / sqrt(var + eps)",
+    gradient_formula="gx = gy w r, gw = sum(gy (x - mean) r), gb = sum(gy), gmean = -w r gb, gvar = -w r^2 gw / 2, "
+    "r = 1 / sqrt(var + eps)",
     source=f"{_PAPER}, algorithm 2, step 11",
     samples=lambda draw: [
-        draw.call(draw.normal(2, 3, 2, 2), draw.normal(3), draw.uniform(0.5, 2, 3), draw.normal(3), draw.normal(3), eps=1e-5),
+        draw.call(
+            draw.normal(2, 3, 2, 2),
+            draw.normal(3),
+            draw.uniform(0.5, 2, 3),
+            draw.normal(3),
+            draw.normal(3),
+            eps=1e-5,
+        ),
         draw.call(draw.normal(4, 2), draw.normal(2), draw.uniform(0.5, 2, 2), None, None, eps=1e-3),
     ],
     promoted=("x",),
     flops=2,
 )
 def _batch_norm_inference(xp, x, mean, var, w, b, *, eps):
-    scale = (var + eps) ** -0.5 if w is None else w * (var + eps) ** -0.5
+    """Batch normalisation by given statistics, as in evaluation; see `batch_norm`."""
+    r = (var.astype(float64) + eps) ** -0.5
+    scale = r if w is None else w * r
     shift = -mean * scale if b is None else b - mean * scale
-    y = x * _column(scale, x).astype(x.dtype)
-    y += _column(shift, x).astype(x.dtype)
+    y = x * _beside(xp, _column(scale, x), x)
+    y += _beside(xp, _column(shift, x), x)
     return y
 
 
 @_batch_norm_inference.gradient
 def batch_norm_inference_gradient(xp, gy, x, mean, var, w, needs, *, eps):
-    r = (var + eps) ** -0.5
+    r = (var.astype(float64) + eps) ** -0.5
     wr = r if w is None else w * r
-    gx = gy * _column(wr, x).astype(x.dtype) if needs[0] else None
+    gx = gy * _beside(xp, _column(wr, x), x) if needs[0] else None
     if not any(needs[1:]):
         return gx, None, None, None, None
     axes = _all_but_channels(x)
@@ -159,13 +190,13 @@ def batch_norm(
 
         y = weight (x - mean) / sqrt(var + eps) + bias
 
-    In training, mean and variance are those of the batch, over N and all positions, and the variance is the biased one (divided by the
-    number m of values per channel). In evaluation they are the running ones.
+    In training, mean and variance are those of the batch, over N and all positions, and the variance is the biased one
+    (divided by the number m of values per channel). In evaluation they are the running ones.
 
     Parameters
         x: (N, C) or (N, C, ...), floating-point.
-        running_mean, running_var: (C,), or None (in training only). In training they are updated in place, outside the graph:
-            running = (1 - momentum) running + momentum * statistic, with the unbiased variance, m / (m - 1) times the batch's.
+        running_mean, running_var: (C,), or None (in training only). Training updates them in place, outside the graph:
+            running = (1 - momentum) running + momentum * statistic, with the unbiased variance, m / (m - 1) times var.
         weight, bias: (C,), or None for 1 and 0. Beside half-precision x all vectors may be float32.
         training: whether to use the statistics of the batch.
         momentum: weight of this batch in the running statistics, in [0, 1].
@@ -177,8 +208,8 @@ def batch_norm(
         gx = weight r (gy - mean(gy) - x' mean(gy x')),   gweight = sum(gy x'),   gbias = sum(gy)
     In evaluation gx = weight r gy. Backward keeps x and, in training, the C means and variances.
 
-    Raises ShapeError for vectors not of length C, and in training for fewer than two values per channel (their variance says
-    nothing); DtypeError for data that is not floating-point or vectors of another dtype.
+    Raises ShapeError for vectors not of length C, and in training for fewer than two values per channel (their variance
+    says nothing); DtypeError for data that is not floating-point or vectors of another dtype.
 
     Source: Ioffe & Szegedy 2015, "Batch Normalization", algorithms 1 and 2; gradients in section 3.
 
@@ -191,7 +222,15 @@ def batch_norm(
     (tensor([0.2, 2. ]), tensor([ 1. , 10.9]))
     """
     check_data("batch_norm", x, 2)
-    check_vectors("batch_norm", x, x.shape[1:2], weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
+    check_vectors(
+        "batch_norm",
+        x,
+        x.shape[1:2],
+        weight=weight,
+        bias=bias,
+        running_mean=running_mean,
+        running_var=running_var,
+    )
     if not training:
         return _with_running_statistics("batch_norm", x, running_mean, running_var, weight, bias, eps)
     m = count(x.shape, _all_but_channels(x))
@@ -222,7 +261,7 @@ def instance_norm(
 
     Parameters
         x: (N, C, ...) with at least one more dimension, floating-point.
-        running_mean, running_var: (C,) or None; moved, in place, towards the statistics averaged over images (see `batch_norm`).
+        running_mean, running_var: (C,) or None; moved in place, as by `batch_norm`, to the statistics' mean over N.
         weight, bias: (C,), or None for 1 and 0.
         use_input_stats: False normalises by the running statistics, as `batch_norm` does in evaluation.
         momentum, eps: as for `batch_norm`.
@@ -234,28 +273,44 @@ def instance_norm(
     Source: Ulyanov, Vedaldi & Lempitsky 2016, "Instance Normalization", equation 4.
 
     >>> import minigrad as mg
-    >>> mg.nn.functional.instance_norm(mg.tensor([[[1.0, 3.0], [-5.0, 5.0]]]))
+    >>> mg.nn.functional.instance_norm(mg.tensor([[[1.0, 3.0], [-5.0, 5.0]]]), eps=0.0)
     tensor([[[-1.,  1.],
              [-1.,  1.]]])
     """
     check_data("instance_norm", x, 3)
-    check_vectors("instance_norm", x, x.shape[1:2], weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
+    check_vectors(
+        "instance_norm",
+        x,
+        x.shape[1:2],
+        weight=weight,
+        bias=bias,
+        running_mean=running_mean,
+        running_var=running_var,
+    )
     if not use_input_stats:
         return _with_running_statistics("instance_norm", x, running_mean, running_var, weight, bias, eps)
     m = count(x.shape, tuple(range(2, x.ndim)))
     if m < 2:
-        raise ShapeError(f"instance_norm needs at least two values per channel of an image; x of shape {list(x.shape)} has {m}")
+        raise ShapeError(
+            f"instance_norm needs at least two values per channel of an image; x of shape {list(x.shape)} has {m}"
+        )
     y, mean, var = _instance_norm(x, weight, bias, eps=eps)
     n, c = x.shape[:2]
     if n:
         _update_running("instance_norm", running_mean, mean.array.reshape(n, c).mean(axis=0), momentum)
-        _update_running("instance_norm", running_var, var.array.reshape(n, c).mean(axis=0) * (m / (m - 1)), momentum)
+        _update_running(
+            "instance_norm", running_var, var.array.reshape(n, c).mean(axis=0) * (m / (m - 1)), momentum
+        )
     return y
 
 
-def _with_running_statistics(name: str, x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> Any:
+def _with_running_statistics(
+    name: str, x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float
+) -> Any:
     if mean is None or var is None:
-        raise ArgumentError(f"{name} without the statistics of the batch needs running_mean and running_var; at least one is None")
+        raise ArgumentError(
+            f"{name} without the statistics of the batch needs running_mean and running_var; at least one is None"
+        )
     return _batch_norm_inference(x, mean, var, weight, bias, eps=eps)
 
 
