@@ -61,7 +61,9 @@ def torch_twin(torch: Any, model: Any) -> Any:
     class Block(nn.Module):
         def __init__(self, block: Any) -> None:
             super().__init__()
-            self.conv1, self.bn1, self.conv2, self.bn2 = (twin(m) for m in (block.conv1, block.bn1, block.conv2, block.bn2))
+            self.conv1, self.bn1, self.conv2, self.bn2 = (
+                twin(m) for m in (block.conv1, block.bn1, block.conv2, block.bn2)
+            )
             self.downsample = None if block.downsample is None else twin(block.downsample)
 
         def forward(self, x: Any) -> Any:
@@ -71,7 +73,13 @@ def torch_twin(torch: Any, model: Any) -> Any:
     def twin(module: Any) -> Any:
         kind = type(module).__name__
         if kind == "Conv2d":
-            args = (module.in_channels, module.out_channels, module.kernel_size, module.stride, module.padding)
+            args = (
+                module.in_channels,
+                module.out_channels,
+                module.kernel_size,
+                module.stride,
+                module.padding,
+            )
             return nn.Conv2d(*args, bias=module.bias is not None)
         if kind == "BatchNorm2d":
             return nn.BatchNorm2d(module.num_features)
@@ -85,12 +93,32 @@ def torch_twin(torch: Any, model: Any) -> Any:
 
     if isinstance(model, models.SimpleCNN):
         pool = nn.MaxPool2d(2)
-        layers = [model.conv1, model.bn1, "relu", "pool", model.conv2, model.bn2, "relu", "pool", "flat", model.fc1, "relu", "drop", model.fc2]
+        layers = [
+            model.conv1,
+            model.bn1,
+            "relu",
+            "pool",
+            model.conv2,
+            model.bn2,
+            "relu",
+            "pool",
+            "flat",
+            model.fc1,
+            "relu",
+            "drop",
+            model.fc2,
+        ]
     else:
         pool = nn.Identity()
         stages = [getattr(model, f"layer{i + 1}") for i in range(model.stages)]
         layers = [model.conv1, model.bn1, "relu", *stages, "mean", "flat", model.fc]
-    named = {"relu": nn.ReLU(), "pool": pool, "flat": nn.Flatten(), "drop": nn.Dropout(0.25), "mean": nn.AdaptiveAvgPool2d(1)}
+    named = {
+        "relu": nn.ReLU(),
+        "pool": pool,
+        "flat": nn.Flatten(),
+        "drop": nn.Dropout(0.25),
+        "mean": nn.AdaptiveAvgPool2d(1),
+    }
     net = nn.Sequential(*(named[m] if isinstance(m, str) else twin(m) for m in layers))
     ours, theirs = list(model.state_dict().values()), list(net.state_dict().values())
     for source, target in zip(ours, theirs, strict=True):
@@ -98,7 +126,9 @@ def torch_twin(torch: Any, model: Any) -> Any:
     return net
 
 
-def torch_step(torch: Any, make: Callable[[], Any], images: np.ndarray, labels: np.ndarray, channels_last: bool) -> Callable[[], float]:
+def torch_step(
+    torch: Any, make: Callable[[], Any], images: np.ndarray, labels: np.ndarray, channels_last: bool
+) -> Callable[[], float]:
     """One training step in PyTorch, as a function that returns the loss."""
     mg.manual_seed(0)
     net = torch_twin(torch, make())
@@ -117,7 +147,9 @@ def torch_step(torch: Any, make: Callable[[], Any], images: np.ndarray, labels: 
     return step
 
 
-def measure(contestants: dict[str, Callable[[], float]], rounds: int) -> tuple[dict[str, list[float]], dict[str, float]]:
+def measure(
+    contestants: dict[str, Callable[[], float]], rounds: int
+) -> tuple[dict[str, list[float]], dict[str, float]]:
     """Seconds of each contestant in each round, taking turns, after one step to warm up; and the losses of that first step."""
     first = {name: step() for name, step in contestants.items()}
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
@@ -153,15 +185,23 @@ def main(arguments: list[str] | None = None) -> int:
         contestants = {"minigrad": minigrad_step(make, images, labels)}
         if torch is not None:
             contestants["PyTorch, NCHW"] = torch_step(torch, make, images, labels, channels_last=False)
-            contestants["PyTorch, channels last"] = torch_step(torch, make, images, labels, channels_last=True)
+            contestants["PyTorch, channels last"] = torch_step(
+                torch, make, images, labels, channels_last=True
+            )
         seconds, losses = measure(contestants, options.rounds)
         medians = {name: statistics.median(values) for name, values in seconds.items()}
         best = min((m for name, m in medians.items() if name != "minigrad"), default=None)
-        print(f"\n{workload}, batch {shape[0]}, {shape[2]} x {shape[3]} x {shape[1]}: ms a step, median of {options.rounds}")
+        print(
+            f"\n{workload}, batch {shape[0]}, {shape[2]} x {shape[3]} x {shape[1]}: ms a step, median of {options.rounds}"
+        )
         for name, median in medians.items():
             ratio = f"{median / best:8.2f} of PyTorch's better" if best and name == "minigrad" else ""
             print(f"  {name:<24}{1000 * median:9.1f}  (first loss {losses[name]:.4f}){ratio}")
-        results["workloads"][workload] = {"median_ms": {n: 1000 * m for n, m in medians.items()}, "first_loss": losses, "rounds": options.rounds}
+        results["workloads"][workload] = {
+            "median_ms": {n: 1000 * m for n, m in medians.items()},
+            "first_loss": losses,
+            "rounds": options.rounds,
+        }
     if options.out is not None:
         options.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     return 0

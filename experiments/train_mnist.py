@@ -18,10 +18,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import models
 import numpy as np
 
 import minigrad as mg
+import models
 from minigrad import nn
 from minigrad.cli import clear_errors, output_folder, positive_float, positive_int
 from minigrad.data import ArrayDataset, Compose, DataLoader, Normalize, RandomShift, ToFloat, load_mnist
@@ -73,11 +73,21 @@ def build_model(name: str, depth: int) -> nn.Module:
     """The network that --model and --depth name, for 28 x 28 grey images and 10 digits."""
     if name == "cnn":
         return models.simple_cnn(num_classes=10, in_channels=1)
-    return models.small_resnet(depth, num_classes=10, in_channels=1, residual=name == "resnet")
+    # Digits need less resolution than photographs: halving it in the first stage already buys twice the channels
+    # of the usual network for small images, in half of its time.
+    return models.small_resnet(
+        depth,
+        num_classes=10,
+        in_channels=1,
+        residual=name == "resnet",
+        widths=(32, 64, 128),
+        first_stride=2,
+        stem_channels=16,
+    )
 
 
 def fit(trainer: Trainer, loader: DataLoader, epochs: int, test: DataLoader, weights: Path) -> str:
-    """Train; returns why training ended before its time, or "". The model is then in its last good state, as is the file."""
+    """Train; returns why it ended before its time, or "". Model and file then hold the last good weights."""
     try:
         logs = trainer.fit(loader, epochs, validation=test)
         if all(map(math.isfinite, logs.values())):
@@ -113,13 +123,15 @@ def report_sections(
     predicted = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predicted != test.targets)
     wrong = wrong[np.argsort(-probabilities[wrong, predicted[wrong]])][:32]
-    titles = [f"{test.targets[i]}, not {predicted[i]}\n{probabilities[i, predicted[i]]:.1%}" for i in wrong]
+    titles = [
+        f"{test.targets[i]} taken for {predicted[i]}\n{probabilities[i, predicted[i]]:.1%}" for i in wrong
+    ]
     first_layer = next(m for m in model.modules() if isinstance(m, nn.Conv2d))
     return [
         Section(
             "curves",
             "How it learnt",
-            "Training loss is measured on shifted images while the weights still change, so it can lie above the test loss.",
+            "Training loss is measured on shifted images while the weights change: it can lie above the test loss.",
             training_curves(history.steps["loss"], history.steps["lr"], history.epochs),
         ),
         Section(
@@ -131,7 +143,7 @@ def report_sections(
         Section(
             "mistakes",
             "Its most confident mistakes",
-            "Test images with the true digit, what it was taken for, and the probability given to that; highest first."
+            "Test images in the order of the probability that was given to the wrong digit, highest first."
             if len(wrong)
             else "There are none: every test image was recognised.",
             image_grid(test.inputs[wrong, 0], titles) if len(wrong) else None,
@@ -139,7 +151,7 @@ def report_sections(
         Section(
             "filters",
             "What the first layer looks for",
-            "Each square holds the weights of one filter: it answers where the image is bright under red and dark under blue.",
+            "Each square is one filter: it answers where the image is bright under red weights, dark under blue.",
             filter_grid(first_layer.weight.numpy()),
         ),
     ]

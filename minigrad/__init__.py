@@ -5,8 +5,8 @@
     (x * x).sum().backward()
     x.grad                                             # tensor([2., 4.])
 
-Where PyTorch has the concept, its name and argument names. `minigrad.nn`, `minigrad.optim`, `minigrad.data`, `minigrad.train`
-and `minigrad.testing` are loaded when first used.
+Where PyTorch has the concept, its name and argument names. `minigrad.nn`, `minigrad.optim`, `minigrad.data`,
+`minigrad.train` and `minigrad.testing` are loaded when first used.
 """
 
 from importlib import import_module as _import_module
@@ -37,7 +37,19 @@ from minigrad.creation import (
     zeros,
     zeros_like,
 )
-from minigrad.dtypes import as_dtype, bfloat16, bool_, float16, float32, float64, int8, int16, int32, int64, uint8
+from minigrad.dtypes import (
+    as_dtype,
+    bfloat16,
+    bool_,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+)
 from minigrad.engine import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from minigrad.tensor import Tensor
 

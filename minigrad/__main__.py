@@ -9,6 +9,7 @@ from importlib import import_module
 # Name: the module whose main(arguments) runs it, and what it does. A new command is one line here.
 COMMANDS = {
     "doctor": ("minigrad.doctor", "show versions, devices and data, and how to add what is missing"),
+    "ops": ("minigrad.op_table", "print the table of operations, in Markdown"),
 }
 
 

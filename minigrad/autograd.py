@@ -17,10 +17,11 @@ def grad(
     create_graph: bool = False,
     allow_unused: bool = False,
 ) -> tuple[Tensor | None, ...]:
-    """Gradients of the sum of `outputs` with respect to `inputs`, returned rather than accumulated (as torch.autograd.grad).
+    """Gradients of the sum of `outputs` with respect to `inputs`, returned rather than accumulated (as
+    torch.autograd.grad).
 
-    Only what leads to an input is computed. Raises GraphError if the outputs do not depend on an input, unless `allow_unused`,
-    which gives None for it.
+    Only what leads to an input is computed. Raises GraphError if the outputs do not depend on an input, unless
+    `allow_unused`, which gives None for it.
 
     >>> x = Tensor(3.0, requires_grad=True)
     >>> (g,) = grad(x**3, x, create_graph=True)
@@ -40,5 +41,7 @@ def grad(
     found = backward(outputs, gradients, inputs=inputs, retain_graph=retain, create_graph=create_graph)
     if not allow_unused and any(g is None for g in found):
         missing = [i for i, g in enumerate(found) if g is None]
-        raise GraphError(f"the outputs do not depend on inputs {missing}; pass allow_unused=True to get None for them")
+        raise GraphError(
+            f"the outputs do not depend on inputs {missing}; pass allow_unused=True to get None for them"
+        )
     return tuple(found)

@@ -1,8 +1,9 @@
 """The engine, backward: gradients walk the recorded nodes from the newest to the oldest.
 
-The walk is iterative, so a graph may be as deep as memory allows. A target's gradient is handed on when its last contribution has
-arrived, which is when hooks see it; what a node kept is freed as soon as it has been passed. Each gradient goes through the same
-interception point as the forward. Under `create_graph` the same gradient texts run on tensors and are recorded in turn.
+The walk is iterative, so a graph may be as deep as memory allows. A target's gradient is handed on when its
+last contribution has arrived, which is when hooks see it; what a node kept is freed as soon as it has been
+passed. Each gradient goes through the same interception point as the forward. Under `create_graph` the same
+gradient texts run on tensors and are recorded in turn.
 """
 
 from __future__ import annotations
@@ -22,12 +23,17 @@ TracedNamespace: Any = None  # set by minigrad.ops: traced operations in NumPy's
 
 
 def backward(
-    roots: Sequence[Any], seeds: Sequence[Any], *, inputs: Sequence[Any] | None = None, retain_graph: bool, create_graph: bool
+    roots: Sequence[Any],
+    seeds: Sequence[Any],
+    *,
+    inputs: Sequence[Any] | None = None,
+    retain_graph: bool,
+    create_graph: bool,
 ) -> list[Any]:
     """Propagate the gradients `seeds` of the `roots` back through the graph.
 
-    Without `inputs`, gradients are added to the leaves' `.grad`. With them, they are returned (None for one that the roots do not
-    depend on), nothing is accumulated, and only what leads to an input is computed.
+    Without `inputs`, gradients are added to the leaves' `.grad`. With them, they are returned (None for one
+    that the roots do not depend on), nothing is accumulated, and only what leads to an input is computed.
     """
     wanted = None if inputs is None else {edge_of(x) for x in inputs}
     arriving, useful = _plan([edge_of(r) for r in roots], wanted)
@@ -45,8 +51,11 @@ def backward(
             slots[index] = gradient
         arriving[target] -= 1
         if arriving[target] == 0:
-            # Leaves go first: whoever waits for a complete gradient (to send it to other processes, say) gets it at once
-            heapq.heappush(ready, (-target.order if isinstance(target, Node) else -math.inf, next(tie), target))
+            # Leaves go first: whoever waits for a complete gradient (to send it to other processes, say) gets
+            # it at once
+            heapq.heappush(
+                ready, (-target.order if isinstance(target, Node) else -math.inf, next(tie), target)
+            )
 
     with engine.set_grad_enabled(create_graph):
         for root, seed in zip(roots, seeds, strict=True):
@@ -62,15 +71,25 @@ def backward(
                 if wanted is None and slots:
                     _accumulate(target, slots[0], create_graph)
             elif target in useful:
-                needs = tuple([e is not None and (wanted is None or e in wanted or e[0] in useful) for e in target.edges])
-                gradients = _gradient_of(target, slots, needs, create_graph) if slots else itertools.repeat(None)
+                needs = tuple(
+                    [
+                        e is not None and (wanted is None or e in wanted or e[0] in useful)
+                        for e in target.edges
+                    ]
+                )
+                gradients = (
+                    _gradient_of(target, slots, needs, create_graph) if slots else itertools.repeat(None)
+                )
                 if not retain_graph:
                     target.kept = None
                 for edge, gradient in zip(target.edges, gradients, strict=False):
                     if edge is not None:
-                        deliver(*edge, gradient)
+                        deliver(edge[0], edge[1], gradient)
     found = [captured.get(edge_of(x)) for x in inputs or ()]
-    return [engine.Tensor._wrap(g, x.backend) if g is not None and not create_graph else g for g, x in zip(found, inputs or (), strict=True)]
+    return [
+        engine.Tensor._wrap(g, x.backend) if g is not None and not create_graph else g
+        for g, x in zip(found, inputs or (), strict=True)
+    ]
 
 
 def _plan(roots: list[tuple[Any, int]], wanted: set | None) -> tuple[dict[Any, int], set]:
@@ -87,7 +106,9 @@ def _plan(roots: list[tuple[Any, int]], wanted: set | None) -> tuple[dict[Any, i
     useful = set(nodes)
     if wanted is not None:
         useful = set()
-        for node in sorted(nodes, key=lambda n: n.order):  # oldest first: an edge's target is decided before the node above it
+        for node in sorted(
+            nodes, key=lambda n: n.order
+        ):  # oldest first: an edge's target is decided before the node above it
             if any(e is not None and (e in wanted or e[0] in useful) for e in node.edges):
                 useful.add(node)
     arriving = dict.fromkeys(reachable, 0)
@@ -100,7 +121,10 @@ def _gradient_of(node: Node, slots: dict[int, Any], needs: tuple[bool, ...], cre
     """Call the operation's gradient: with arrays, or with tensors when it is to be differentiated again."""
     op, backend = node.op, node.backend
     if node.kept is None:
-        raise GraphError(f"the graph of {op.name} was freed by an earlier backward; pass retain_graph=True to that one to go through it twice")
+        raise GraphError(
+            f"the graph of {op.name} was freed by an earlier backward; "
+            "pass retain_graph=True to that one to go through it twice"
+        )
     xp = TracedNamespace(backend) if create_graph else backend.xp
     gys = [slots.get(i) for i in range(len(node.output_meta))]
     for i, (shape, dtype) in enumerate(node.output_meta):
@@ -114,13 +138,21 @@ def _gradient_of(node: Node, slots: dict[int, Any], needs: tuple[bool, ...], cre
     kernel = None if create_graph else backend.kernels.get(op.name)
 
     def run() -> tuple:
-        result = kernel.gradient(xp, gy, *arguments, **params) if kernel is not None and kernel.gradient is not None else None
+        result = (
+            kernel.gradient(xp, gy, *arguments, **params)
+            if kernel is not None and kernel.gradient is not None
+            else None
+        )
         result = op.gradient_fn(xp, gy, *arguments, **params) if result is None else result  # type: ignore[misc]
         return tuple(result) if type(result) in (tuple, list) else (result,)
 
-    results = observe.execute(run, op, "gradient", backend, gys, node.params, node) if observe.observers else run()
+    results = (
+        observe.execute(run, op, "gradient", backend, gys, node.params, node) if observe.observers else run()
+    )
     if len(results) != len(node.edges):
-        raise GraphError(f"the gradient of {op.name} returned {len(results)} arrays for {len(node.edges)} inputs")
+        raise GraphError(
+            f"the gradient of {op.name} returned {len(results)} arrays for {len(node.edges)} inputs"
+        )
     return [_fit(node, i, g, xp) if needs[i] and g is not None else None for i, g in enumerate(results)]
 
 
@@ -143,22 +175,24 @@ def _unpack(node: Node, kind: str, index: int, create_graph: bool) -> Any:
     if storage.stamp(array) != stamp:
         name = (node.op.inputs if kind == "input" else node.op.outputs)[0 if node.op.variadic else index]
         raise GraphError(
-            f"{node.op.name} kept its {kind} {name} ({describe(array)}) for backward, and it was changed in place since: "
-            "its gradient would be wrong. Change a copy (x.clone()), or call backward first"
+            f"{node.op.name} kept its {kind} {name} ({describe(array)}) for backward, and it was changed in place "
+            "since: its gradient would be wrong. Change a copy (x.clone()), or call backward first"
         )
     if not create_graph:
         return _widen(array, node.backend)
-    edge = node.edges[index] if kind == "input" else (node, index)
+    edge: tuple[Any, int] | None = node.edges[index] if kind == "input" else (node, index)
     if edge is not None and not isinstance(edge[0], Node):
         return edge[0]
     tensor = engine.Tensor._wrap(array, node.backend, storage=storage)
     if edge is not None and array.dtype in dtypes.FLOATING:
-        tensor._node, tensor._output, tensor.requires_grad = *edge, True
+        tensor._node, tensor._output, tensor.requires_grad = edge[0], edge[1], True
     return tensor
 
 
 def _widen(array: Any, backend: Backend) -> Any:
-    return array.astype(dtypes.float32) if array is not None and array.dtype in backend.storage_only else array
+    return (
+        array.astype(dtypes.float32) if array is not None and array.dtype in backend.storage_only else array
+    )
 
 
 def _fit(node: Node, i: int, gradient: Any, xp: Any) -> Any:
@@ -167,7 +201,9 @@ def _fit(node: Node, i: int, gradient: Any, xp: Any) -> Any:
     gradient = xp.asarray(gradient)
     if gradient.shape != shape:
         if not node.op.broadcast:
-            raise GraphError(f"the gradient of {node.op.name} has shape {list(gradient.shape)} for input {i} of shape {list(shape)}")
+            raise GraphError(
+                f"the gradient of {node.op.name} has shape {list(gradient.shape)} for input {i} of shape {list(shape)}"
+            )
         lead = gradient.ndim - len(shape)
         axes = tuple(range(lead)) + tuple(lead + a for a, n in enumerate(shape) if n == 1)
         gradient = xp.sum(gradient, axis=axes, keepdims=True).reshape(shape)
@@ -192,7 +228,8 @@ def _accumulate(leaf: Any, gradient: Any, create_graph: bool) -> None:
     if create_graph:
         leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
     elif leaf.grad is None:
-        # A gradient may be an array that someone else holds too (add hands gy to both operands): own a copy, to add to later
+        # A gradient may be an array that someone else holds too (add hands gy to both operands): own a copy,
+        # to add to later
         leaf.grad = engine.Tensor._wrap(leaf.backend.xp.array(gradient), leaf.backend)
     else:
         leaf.grad._write(lambda total: total.__iadd__(gradient))

@@ -108,14 +108,14 @@ def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
     )
 
 
-def zeros_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros in the shape, dtype and device of `x`."""
-    return zeros(x.shape, dtype=dtype or x.dtype, device=x.backend, requires_grad=requires_grad)
+    return zeros(x.shape, dtype=dtype or x.dtype, device=device or x.backend, requires_grad=requires_grad)
 
 
-def ones_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones in the shape, dtype and device of `x`."""
-    return ones(x.shape, dtype=dtype or x.dtype, device=x.backend, requires_grad=requires_grad)
+    return ones(x.shape, dtype=dtype or x.dtype, device=device or x.backend, requires_grad=requires_grad)
 
 
 def full_like(x: Tensor, fill_value: float, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:

@@ -95,7 +95,7 @@ def result_type(operands: Iterable[object]) -> np.dtype:
     result = None
     for weaker in (dimensioned, zero_dim, number):
         if result is None or (weaker is not None and _CATEGORY[weaker] > _CATEGORY[result]):
-            result = weaker if result is None else _promote_pair(result, weaker)  # type: ignore[arg-type]
+            result = weaker if result is None else _promote_pair(result, weaker)
     if result is None:
         raise DtypeError("result_type needs at least one operand")
     return result

@@ -1,7 +1,8 @@
 """The engine, forward: every operation passes `apply`.
 
-`apply` unwraps tensors, settles their types, runs the operation (its plain definition or a kernel of the device), and records a
-Node where a gradient is wanted. The way back is `minigrad/backward.py`. Neither knows any particular operation or Tensor's methods.
+`apply` unwraps tensors, settles their types, runs the operation (its plain definition or a kernel of the
+device), and records a Node where a gradient is wanted. The way back is `minigrad/backward.py`. Neither knows
+any particular operation or Tensor's methods.
 """
 
 from __future__ import annotations
@@ -75,8 +76,11 @@ class Node:
     __slots__ = ("backend", "edges", "hooks", "input_meta", "kept", "op", "order", "output_meta", "params")
     _counter = itertools.count()
 
-    def __init__(self, op: Operation, backend: Backend, params: dict, edges: tuple, input_meta: list, output_meta: list):
-        self.op, self.backend, self.params, self.edges = op, backend, params, edges
+    def __init__(
+        self, op: Operation, backend: Backend, params: dict, edges: tuple, input_meta: list, output_meta: list
+    ) -> None:
+        self.op, self.backend, self.params = op, backend, params
+        self.edges: tuple[tuple[Any, int] | None, ...] = edges
         self.input_meta, self.output_meta = input_meta, output_meta
         self.kept: dict[tuple[str, int], tuple[Any, Storage | None, Any]] | None = {}
         self.hooks: dict[int, dict[int, Callable]] | None = None
@@ -92,7 +96,7 @@ class Node:
 
 
 def apply(op: Operation, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
-    """Run an operation on tensors (Python numbers and None may stand among them), and record it if a gradient is wanted."""
+    """Run an operation on tensors (numbers and None may stand among them); record it if a gradient is wanted."""
     for interceptor in observe.interceptors:
         inputs, params = interceptor(op, inputs, params)
     backend, dtype, uniform, wanted, others = None, None, True, False, None
@@ -101,7 +105,9 @@ def apply(op: Operation, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any
             if backend is None:
                 backend, dtype = x.backend, x.array.dtype
             elif x.backend is not backend:
-                raise DeviceError(f"{op.name}: tensors on {backend.name} and on {x.backend.name}; move one with .to(device)")
+                raise DeviceError(
+                    f"{op.name}: tensors on {backend.name} and on {x.backend.name}; move one with .to(device)"
+                )
             elif x.array.dtype is not dtype:
                 uniform = False
             wanted = wanted or x.requires_grad
@@ -130,7 +136,13 @@ def apply(op: Operation, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any
     except MinigradError:
         raise
     except (ValueError, IndexError, TypeError, OverflowError) as error:  # NumPy's word: add what was given
-        kind = DtypeError if isinstance(error, TypeError) else ShapeError if not isinstance(error, OverflowError) else ArgumentError
+        kind = (
+            DtypeError
+            if isinstance(error, TypeError)
+            else ShapeError
+            if not isinstance(error, OverflowError)
+            else ArgumentError
+        )
         raise kind(f"{op.name}({', '.join(map(describe, inputs))}): {error}") from error
     results = result if type(result) is tuple else (result,)
     if half is not None:  # computed wide, rounded once
@@ -163,14 +175,20 @@ def describe(x: Any) -> str:
 
 
 def _as_operand(op: Operation, x: Any, backend: Backend) -> Any:
-    """An input that is no tensor: NumPy's arrays become constants, its scalars Python numbers; anything else is refused."""
+    """An input that is no tensor: NumPy's arrays become constants, its scalars numbers; the rest is refused."""
     if isinstance(x, Tensor) or x is None or type(x) in _NUMBERS:
         return x
     if isinstance(x, np.generic):
         return x.item()
     if isinstance(x, np.ndarray):
-        return Tensor._wrap(backend.from_host(x.astype(dtypes.as_dtype(x.dtype), copy=False)), backend, storage=Storage(external=True))
-    raise DtypeError(f"{op.name} takes tensors and numbers, not {type(x).__name__}; make a tensor with mg.tensor(...)")
+        return Tensor._wrap(
+            backend.from_host(x.astype(dtypes.as_dtype(x.dtype), copy=False)),
+            backend,
+            storage=Storage(external=True),
+        )
+    raise DtypeError(
+        f"{op.name} takes tensors and numbers, not {type(x).__name__}; make a tensor with mg.tensor(...)"
+    )
 
 
 def _settle_types(op: Operation, arrays: list[Any], backend: Backend) -> tuple[list[Any], np.dtype | None]:
@@ -182,7 +200,9 @@ def _settle_types(op: Operation, arrays: list[Any], backend: Backend) -> tuple[l
         chosen = [i for i in chosen if type(arrays[i]) not in _NUMBERS and arrays[i].dtype in dtypes.FLOATING]
         if len({arrays[i].dtype for i in chosen}) > 1:
             given = ", ".join(map(describe, arrays))
-            raise DtypeError(f"{op.name}({given}): floating-point operands must have one dtype; convert with .to(dtype)")
+            raise DtypeError(
+                f"{op.name}({given}): floating-point operands must have one dtype; convert with .to(dtype)"
+            )
     if not chosen:
         return arrays, None
     dtype = dtypes.result_type(arrays[i] for i in chosen)

@@ -1,7 +1,7 @@
 """The one place that every forward and every gradient passes, and those who look on there.
 
-Observers only look (trace, profile, anomaly detection); interceptors may change a call before it is recorded (mixed precision).
-With neither, an operation pays one branch.
+Observers only look (trace, profile, anomaly detection); interceptors may change a call before it is recorded
+(mixed precision). With neither, an operation pays one branch.
 """
 
 from __future__ import annotations
@@ -27,8 +27,17 @@ class Call:
 
     __slots__ = ("arrays", "backend", "node", "op", "outputs", "params", "phase")
 
-    def __init__(self, op: Operation, phase: str, backend: Backend, arrays: Sequence, params: dict, node: Node | None) -> None:
-        self.op, self.phase, self.backend, self.arrays, self.params, self.node = op, phase, backend, arrays, params, node
+    def __init__(
+        self, op: Operation, phase: str, backend: Backend, arrays: Sequence, params: dict, node: Node | None
+    ) -> None:
+        self.op, self.phase, self.backend, self.arrays, self.params, self.node = (
+            op,
+            phase,
+            backend,
+            arrays,
+            params,
+            node,
+        )
         self.outputs: tuple[Any, ...] = ()
 
 
@@ -61,7 +70,7 @@ def observe(observer: Observer) -> Iterator[Observer]:
 
 @contextmanager
 def intercept(interceptor: Interceptor) -> Iterator[None]:
-    """Let `interceptor(op, inputs, params) -> (inputs, params)` change calls within the block, before any observer sees them."""
+    """Let `interceptor(op, inputs, params) -> (inputs, params)` change calls before any observer sees them."""
     global interceptors
     interceptors += (interceptor,)
     try:
@@ -70,7 +79,15 @@ def intercept(interceptor: Interceptor) -> Iterator[None]:
         interceptors = tuple(i for i in interceptors if i is not interceptor)
 
 
-def execute(run: Callable[[], Any], op: Operation, phase: str, backend: Backend, arrays: Sequence, params: dict, node: Node | None) -> Any:
+def execute(
+    run: Callable[[], Any],
+    op: Operation,
+    phase: str,
+    backend: Backend,
+    arrays: Sequence,
+    params: dict,
+    node: Node | None,
+) -> Any:
     """`run()`, seen by the observers there are."""
     call, present = Call(op, phase, backend, arrays, params, node), observers
     for observer in present:

@@ -8,15 +8,16 @@
     def relu_gradient(xp, gy, y):
         return xp.where(y > 0, gy, 0)
 
-**Forward.** Arrays are positional, parameters keyword-only. It sees raw arrays and `xp` (NumPy or CuPy) and never changes an input.
-Several outputs are returned as a tuple and named by `outputs`.
+**Forward.** Arrays are positional, parameters keyword-only. It sees raw arrays and `xp` (NumPy or CuPy) and
+never changes an input. Several outputs are returned as a tuple and named by `outputs`.
 
-**Gradient.** Its first two arguments are `xp` and `gy`; the *names of the others say what backward keeps*: an input (`x`), an
-output (`y`), the shape of an input (`x_shape`, which keeps no array), `needs` (one bool per input). Its keyword-only arguments are
-parameters of the forward. It returns one array per input, or None for an input that `needs` says nobody asked about. Nothing else can be saved,
-so the same text differentiates a second time: under `create_graph=True` it is called with Tensors, and with `xp` being the traced
-operations in NumPy's spelling. Hence its rules: no in-place writes, no `out=`, no branching on values, methods of arrays
-only `.reshape`, and of `xp` only what `minigrad/ops/namespace.py` lists, plus any registered operation by its name.
+**Gradient.** Its first two arguments are `xp` and `gy`; the *names of the others say what backward keeps*: an
+input (`x`), an output (`y`), the shape of an input (`x_shape`, which keeps no array), `needs` (one bool per
+input). Its keyword-only arguments are parameters of the forward. It returns one array per input, or None for an
+input that `needs` says nobody asked about. Nothing else can be saved, so the same text differentiates a second
+time: under `create_graph=True` it is called with Tensors, and with `xp` being the traced operations in NumPy's
+spelling. Hence its rules: no in-place writes, no `out=`, no branching on values, methods of arrays only
+`.reshape`, and of `xp` only what `minigrad/ops/namespace.py` lists, plus any registered operation by its name.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Draw:
         return self.rng.uniform(low, high, shape)
 
     def apart(self, *shape: int, kinks: Iterable[float] = (), gap: float = 0.1) -> np.ndarray:
-        """Distinct numbers, at least `gap` apart from each other and half of it from every kink: safe for max, sort, relu."""
+        """Distinct numbers, at least `gap` apart, and half of it from every kink: safe for max, sort, relu."""
         n = int(np.prod(shape))
         values = (self.rng.permutation(n) - n // 2 + 0.5) * gap + self.rng.uniform(-0.01, 0.01, n) * gap
         for kink in kinks:
@@ -79,10 +80,10 @@ class Draw:
 
 
 class Want(NamedTuple):
-    """One argument of a gradient: `kind` is input, shape, output or needs; `index` counts inputs or outputs."""
+    """One argument of a gradient: `kind` is input, shape, output or needs; `number` counts inputs or outputs."""
 
     kind: str
-    index: int
+    number: int
 
 
 class Operation:
@@ -92,9 +93,10 @@ class Operation:
     formula:          the forward, in the field's notation.
     gradient_formula: the gradient; empty for an operation without one.
     source:           paper, section and equation, or the definition relied upon.
-    dtypes:           how operands of different types meet: "promote" (PyTorch's promotion), "float" (the same, then integers become
-                      float32), "same" (floating-point operands must agree; integers and bools are indices or masks and stay),
-                      "move" (data is only moved: no rule, and half precision is not widened).
+    dtypes:           how operands of different types meet: "promote" (PyTorch's promotion), "float" (the same,
+                      then integers become float32), "same" (floating-point operands must agree; integers and
+                      bools are indices or masks and stay), "move" (data is only moved: no rule, and half
+                      precision is not widened).
     promoted:         names of the inputs that take part in promotion; default all.
     broadcast:        inputs broadcast against each other, so the engine sums gradients back to their shapes.
     may_view:         the output may share the input's memory.
@@ -133,10 +135,14 @@ class Operation:
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.optional = sum(p.default is not p.empty for p in parameters if p.kind is not p.KEYWORD_ONLY)
         self.params = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
-        self.defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
+        self.defaults = {
+            p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not p.empty
+        }
         self.__signature__ = inspect.Signature(parameters)
         if dtypes not in ("promote", "float", "same", "move"):
-            raise ArgumentError(f"operation {self.name}: dtypes must be promote, float, same or move, not {dtypes!r}")
+            raise ArgumentError(
+                f"operation {self.name}: dtypes must be promote, float, same or move, not {dtypes!r}"
+            )
         self.promoted = None if promoted is None else frozenset(self.inputs.index(p) for p in promoted)
         self.kept_for = {self.inputs.index(a): self.inputs.index(b) for a, b in (kept_for or {}).items()}
 
@@ -155,15 +161,16 @@ class Operation:
         parameters = list(inspect.signature(gradient_fn).parameters.values())
         self.gradient_params = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
         names = [p.name for p in parameters[2:] if p.kind is not p.KEYWORD_ONLY]
-        unknown = [n for n in names if n not in known] + [n for n in self.gradient_params if n not in self.params]
+        unknown = [n for n in names if n not in known]
+        unknown += [n for n in self.gradient_params if n not in self.params]
         if unknown:
             raise ArgumentError(
-                f"the gradient of {self.name} asks for {', '.join(unknown)}; it may ask for {', '.join(known)} by position"
-                f" and for the parameters {', '.join(self.params) or '(none)'} by keyword"
+                f"the gradient of {self.name} asks for {', '.join(unknown)}; it may ask for {', '.join(known)} "
+                f"by position and for the parameters {', '.join(self.params) or '(none)'} by keyword"
             )
         self.wants = tuple(known[n] for n in names)
-        self.kept_inputs = frozenset(w.index for w in self.wants if w.kind == "input")
-        self.kept_outputs = frozenset(w.index for w in self.wants if w.kind == "output")
+        self.kept_inputs = frozenset(w.number for w in self.wants if w.kind == "input")
+        self.kept_outputs = frozenset(w.number for w in self.wants if w.kind == "output")
         self.gradient_fn = gradient_fn
         return gradient_fn
 
@@ -202,8 +209,12 @@ def operation(**description: Any) -> Callable[[Callable[..., Any]], Operation]:
         if op.name in REGISTRY:
             raise ArgumentError(f"operation {op.name!r} exists already, in {REGISTRY[op.name].__module__}")
         REGISTRY[op.name] = op
+
         # Gradients reach operations that NumPy has no name for through xp; NumPy's own names win (see ArrayNamespace).
-        setattr(ArrayNamespace, op.name, lambda xp, *arrays, **params: engine.run_forward(op, xp.backend, arrays, params))
+        def on_arrays(xp: ArrayNamespace, *arrays: Any, **params: Any) -> Any:
+            return engine.run_forward(op, xp.backend, arrays, params)
+
+        setattr(ArrayNamespace, op.name, on_arrays)
         return op
 
     return register

@@ -28,8 +28,7 @@ def documentation_row(op: Operation) -> dict[str, str]:
 
 
 def documentation_table(operations: Iterable[Operation] | None = None) -> str:
-    """A Markdown table with a row for each operation, all of the registry by default, and what the last column
-    means below it."""
+    """A Markdown table with a row for each operation (all of the registry by default), and a key to its last column."""
     chosen = sorted(REGISTRY.values() if operations is None else operations, key=lambda op: op.name)
     rows = [COLUMNS, tuple("---" for _ in COLUMNS), *(documentation_row(op).values() for op in chosen)]
     lines = [

@@ -11,8 +11,8 @@ import numpy as np
 class Storage:
     """What tensors on one piece of memory share: how often minigrad wrote to it, and whether others can.
 
-    Memory that came from outside (`from_numpy`) or was handed out writable (DLPack) can change without our counting, so its
-    stamp holds a checksum too.
+    Memory that came from outside (`from_numpy`) or was handed out writable (DLPack) can change without our
+    counting, so its stamp holds a checksum too.
     """
 
     __slots__ = ("external", "version")
@@ -24,7 +24,7 @@ class Storage:
         """A value that stays the same for as long as the contents do."""
         if not self.external:
             return self.version
-        return self.version, zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        return self.version, zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
 def storage_of(tensor: Any) -> Storage:

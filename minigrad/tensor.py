@@ -1,7 +1,7 @@
 """Tensor: an array on a device that remembers how it was made.
 
-Its methods are one-line calls of operations; everything an operation means is defined in `minigrad/ops`, everything about
-graphs in `minigrad/engine`. Names, arguments and results are PyTorch's.
+Its methods are one-line calls of operations; everything an operation means is defined in `minigrad/ops`,
+everything about graphs in `minigrad/engine`. Names, arguments and results are PyTorch's.
 """
 
 from __future__ import annotations
@@ -75,8 +75,17 @@ class Tensor(InPlace):
     array: Any
     backend: Backend
 
-    def __init__(self, data: Any, *, dtype: Any = None, device: str | Backend | None = None, requires_grad: bool = False) -> None:
-        backend = get_backend(device if device is not None else data.backend if isinstance(data, Tensor) else None)
+    def __init__(
+        self,
+        data: Any,
+        *,
+        dtype: Any = None,
+        device: str | Backend | None = None,
+        requires_grad: bool = False,
+    ) -> None:
+        backend = get_backend(
+            device if device is not None else data.backend if isinstance(data, Tensor) else None
+        )
         host = data.numpy() if isinstance(data, Tensor) else _from_python(data, dtype)
         target = dtypes.as_dtype(dtype) if dtype is not None else dtypes.as_dtype(host.dtype)
         self.array = backend.from_host(np.array(host, dtype=target))
@@ -153,11 +162,19 @@ class Tensor(InPlace):
         return ops.transpose(self, -2, -1)
 
     def __repr__(self) -> str:
-        text = np.array2string(np.asarray(self.numpy()), separator=", ", prefix="tensor(", threshold=1000, edgeitems=3)
+        text = np.array2string(
+            np.asarray(self.numpy()), separator=", ", prefix="tensor(", threshold=1000, edgeitems=3
+        )
         facts = [] if self.dtype in (dtypes.float32, dtypes.int64, dtypes.bool_) else [f"dtype={self.dtype}"]
         facts += [f"shape={self.shape}"] if self.array.size == 0 or self.array.size > 1000 else []
         facts += [f"device={self.device!r}"] if self.device != "cpu" else []
-        facts += [f"grad_fn={self._node}"] if self._node is not None else ["requires_grad=True"] if self.requires_grad else []
+        facts += (
+            [f"grad_fn={self._node}"]
+            if self._node is not None
+            else ["requires_grad=True"]
+            if self.requires_grad
+            else []
+        )
         return f"tensor({', '.join([text, *facts])})"
 
     def __len__(self) -> int:
@@ -170,7 +187,9 @@ class Tensor(InPlace):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:
-            raise GraphError("only leaves can be deep-copied; this tensor was made by an operation. Use x.detach()")
+            raise GraphError(
+                "only leaves can be deep-copied; this tensor was made by an operation. Use x.detach()"
+            )
         twin = memo[id(self)] = type(self).__new__(type(self))
         twin.array, twin.backend = self.array.copy(), self.backend
         twin.requires_grad, twin.grad = self.requires_grad, copy.deepcopy(self.grad, memo)
@@ -233,19 +252,28 @@ class Tensor(InPlace):
 
     # ------------------------------------------------ gradients
 
-    def backward(self, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
+    def backward(
+        self, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False
+    ) -> None:
         """Add the gradient of this tensor with respect to each leaf to that leaf's `.grad`.
 
         gradient:     the gradient of the final result with respect to this tensor; 1 for a tensor of one element.
         retain_graph: keep what the graph saved, for another backward; default is the value of `create_graph`.
         create_graph: record the backward pass itself, so that gradients can be differentiated again.
         """
-        backward([self], [seed(self, gradient)], retain_graph=create_graph if retain_graph is None else retain_graph, create_graph=create_graph)
+        backward(
+            [self],
+            [seed(self, gradient)],
+            retain_graph=create_graph if retain_graph is None else retain_graph,
+            create_graph=create_graph,
+        )
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Say whether gradients are wanted with respect to this leaf."""
         if not self.is_leaf:
-            raise GraphError("requires_grad can be set on leaves only; this tensor was made by an operation. Use x.detach()")
+            raise GraphError(
+                "requires_grad can be set on leaves only; this tensor was made by an operation. Use x.detach()"
+            )
         if requires_grad and self.dtype not in dtypes.FLOATING:
             raise DtypeError(f"only floating-point tensors can require grad; this one is {self.dtype}")
         self.requires_grad = requires_grad
@@ -273,7 +301,7 @@ class Tensor(InPlace):
         self.register_hook(store)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
-        """Call `hook(gradient)` when the gradient of this tensor is complete; what it returns, if not None, replaces it."""
+        """Call `hook(gradient)` when this tensor's gradient is complete; what it returns, if not None, replaces it."""
         if not self.requires_grad:
             raise GraphError("no gradient will arrive here: the tensor does not require grad")
         if self._node is not None:
@@ -367,7 +395,7 @@ engine.Tensor = Tensor
 
 
 def _from_python(data: Any, dtype: Any = None) -> np.ndarray:
-    """NumPy's arrays and scalars keep their dtype; Python floats become float32 (unless `dtype` asks for more), ints int64."""
+    """NumPy's arrays keep their dtype; Python floats become float32 (unless `dtype` asks for more), ints int64."""
     if isinstance(data, (np.ndarray, np.generic)):
         return np.asarray(data)
     if isinstance(data, (list, tuple)) and any(isinstance(d, Tensor) for d in data):
@@ -390,16 +418,21 @@ def _holds_numpy(data: Any) -> bool:
 
 
 def seed(root: Tensor, gradient: Any) -> Tensor:
-    """The gradient that a backward pass starts from at `root`, checked; 1 if none is given and the root is one number."""
+    """The gradient a backward pass starts from at `root`, checked; 1 if none is given and the root is one number."""
     if not root.requires_grad:
-        raise GraphError("nothing to differentiate: the tensor does not require grad and no recorded operation made it")
+        raise GraphError(
+            "nothing to differentiate: the tensor does not require grad and no recorded operation made it"
+        )
     if gradient is None:
         if root.array.size != 1:
             raise GraphError(
-                f"backward without a gradient needs a tensor of one element, not of shape {list(root.shape)}; pass gradient="
+                f"backward without a gradient needs a tensor of one element, not of shape {list(root.shape)}; "
+                "pass gradient="
             )
         return Tensor._wrap(root.backend.xp.ones_like(root.array), root.backend)
     gradient = gradient if isinstance(gradient, Tensor) else Tensor(gradient, device=root.backend)
     if gradient.shape != root.shape:
-        raise ShapeError(f"the gradient has shape {list(gradient.shape)}, the tensor {list(root.shape)}; they must agree")
+        raise ShapeError(
+            f"the gradient has shape {list(gradient.shape)}, the tensor {list(root.shape)}; they must agree"
+        )
     return gradient.to(dtype=root.dtype)

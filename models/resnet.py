@@ -66,6 +66,7 @@ class ResNet(nn.Module):
     """A stem, stages of residual blocks, the mean over the image, and a linear classifier.
 
     blocks:      number of blocks of each stage; every stage but the first halves height and width.
+    first_stride, stem_channels: 2 lets the first stage halve them too; the stem may be narrower than it is.
     widths:      number of channels of each stage.
     num_classes: length of the output.
     in_channels: channels of the input.
@@ -88,6 +89,8 @@ class ResNet(nn.Module):
         stem: str = "small",
         shortcut: str = "projection",
         residual: bool = True,
+        first_stride: int = 1,
+        stem_channels: int | None = None,
     ) -> None:
         if stem not in ("imagenet", "small"):
             raise ArgumentError(f'stem must be "imagenet" or "small", not {stem!r}')
@@ -97,18 +100,19 @@ class ResNet(nn.Module):
             raise ArgumentError(
                 f"each stage needs a number of blocks and a width, not {len(blocks)} and {len(widths)}"
             )
+        channels = widths[0] if stem_channels is None else stem_channels
         if stem == "imagenet":
-            self.conv1 = nn.Conv2d(in_channels, widths[0], 7, 2, padding=3, bias=False)
+            self.conv1 = nn.Conv2d(in_channels, channels, 7, 2, padding=3, bias=False)
         else:
-            self.conv1 = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(widths[0])
+            self.conv1 = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1) if stem == "imagenet" else nn.Identity()
         self.stages = len(blocks)
-        channels = widths[0]
         for i, (count, width) in enumerate(zip(blocks, widths)):
             layer = nn.Sequential()
             for j in range(count):
-                layer.append(BasicBlock(channels, width, 2 if i > 0 and j == 0 else 1, shortcut, residual))
+                stride = (2 if i > 0 else first_stride) if j == 0 else 1
+                layer.append(BasicBlock(channels, width, stride, shortcut, residual))
                 channels = width
             setattr(self, f"layer{i + 1}", layer)
         self.fc = nn.Linear(channels, num_classes)
@@ -131,6 +135,8 @@ def small_resnet(
     shortcut: str = "projection",
     residual: bool = True,
     widths: Sequence[int] = (16, 32, 64),
+    first_stride: int = 1,
+    stem_channels: int | None = None,
 ) -> ResNet:
     """The residual network for small images of depth 6n + 2: three stages of n blocks. Other arguments as for `ResNet`.
 
@@ -138,7 +144,10 @@ def small_resnet(
     """
     if depth < 8 or (depth - 2) % 6:
         raise ArgumentError(f"depth must be 6n + 2 (8, 14, 20, 26, ...), not {depth}")
-    return ResNet([(depth - 2) // 6] * 3, widths, num_classes, in_channels, "small", shortcut, residual)
+    blocks = [(depth - 2) // 6] * 3
+    return ResNet(
+        blocks, widths, num_classes, in_channels, "small", shortcut, residual, first_stride, stem_channels
+    )
 
 
 def resnet8(

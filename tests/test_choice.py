@@ -12,7 +12,12 @@ from minigrad.backend.choice import where
 SPECIAL = np.array([0.0, -0.0, 1.5, -2.5, np.inf, -np.inf, np.nan])
 
 
-@given(st.sampled_from(["float32", "float64"]), st.sampled_from([(6, 5, 4), (5, 1), (4,), (1,)]), st.booleans(), st.integers(0, 99))
+@given(
+    st.sampled_from(["float32", "float64"]),
+    st.sampled_from([(6, 5, 4), (5, 1), (4,), (1,)]),
+    st.booleans(),
+    st.integers(0, 99),
+)
 def test_it_equals_numpy_to_the_bit(dtype, mask_shape, against_zero, seed):
     rng = np.random.default_rng(seed)
     mask = rng.random(mask_shape) < 0.5

@@ -30,7 +30,9 @@ class Seen:
         self.calls.append(("before", call.op.name, call.phase))
 
     def after(self, call):
-        self.calls.append(("after", call.op.name, call.phase, [np.shape(o) for o in call.outputs if o is not None]))
+        self.calls.append(
+            ("after", call.op.name, call.phase, [np.shape(o) for o in call.outputs if o is not None])
+        )
 
 
 def test_gradients_add_up_over_paths_and_calls(x):
@@ -240,7 +242,12 @@ def test_an_unneeded_array_may_change(x):
 
 def test_tracked_tensors_refuse_writes_but_rebind_augmented_assignment(x):
     h = x * 2.0
-    for write in (lambda: h.add_(1.0), lambda: h.zero_(), lambda: h.__setitem__(0, 1.0), lambda: mg.zeros(3).copy_(h)):
+    for write in (
+        lambda: h.add_(1.0),
+        lambda: h.zero_(),
+        lambda: h.__setitem__(0, 1.0),
+        lambda: mg.zeros(3).copy_(h),
+    ):
         with pytest.raises(GraphError, match="not recorded"):
             write()
     before = h

@@ -197,6 +197,14 @@ def test_on_a_kink_the_point_is_moved():
     assert gradgradcheck(rectifier(), leaf(0, 0, 0))
 
 
+@pytest.mark.parametrize("slope_at_the_kink", [0, 0.5, 1, 7])
+def test_what_a_gradient_is_on_a_kink_is_a_convention(slope_at_the_kink):
+    def gradient(xp, gy, x):
+        return xp.where(x == 0, slope_at_the_kink * gy, xp.where(x > 0, gy, 0 * gy))
+
+    assert gradcheck(made(lambda xp, x: xp.maximum(x, 0), gradient), leaf(0, 1, -1, 0))
+
+
 def test_beside_a_kink_the_step_is_shortened():
     assert gradcheck(rectifier(), leaf(*ON_AND_BESIDE))
     assert gradcheck(rectifier(), leaf(1e-5, -1e-5))

@@ -1,10 +1,10 @@
 """PyTorch's own samples of its operators, run through ours: values, gradients and second derivatives.
 
-The samples are those by which PyTorch tests itself
-(`torch.testing._internal.common_methods_invocations.op_db`), in float64, and in int64 and bool without
-derivatives. Where we have an operator of the same name, each sample must give PyTorch's result, or be refused
-with a clear word: an error of minigrad's own, or a TypeError for an argument that we do not have. What PyTorch
-refuses may work here, but must not end in a traceback from within.
+The samples are those by which PyTorch tests itself (`torch.testing._internal.common_methods_invocations.op_db`),
+in float64 with second derivatives, in float32 with first ones, in int64 and bool. Where we have an operator of the
+same name, each sample must give PyTorch's result, or be refused with a clear word: an error of minigrad's own, or
+a TypeError for an argument that we do not have. What PyTorch refuses may work here, but must not end in a
+traceback from within. `pytest -rP` shows how many samples of each operator were compared and which were refused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 
 import minigrad as mg
 
-SAMPLES = 100  # of each variant, dtype and form (function, method); evenly chosen where there are more
+SAMPLES = 400  # of each variant, dtype and form (function, method); evenly chosen where there are more
 
 # Every operator that PyTorch has samples for, and we a function, method or property of that name for.
 COMPARED = """
@@ -40,20 +40,22 @@ nn.functional.dropout nn.functional.dropout2d nn.functional.dropout3d nn.functio
 nn.functional.embedding nn.functional.gaussian_nll_loss nn.functional.gelu nn.functional.glu
 nn.functional.group_norm nn.functional.hardshrink nn.functional.hardsigmoid nn.functional.hardswish
 nn.functional.hardtanh nn.functional.hinge_embedding_loss nn.functional.huber_loss
-nn.functional.instance_norm nn.functional.kl_div nn.functional.l1_loss nn.functional.layer_norm
-nn.functional.leaky_relu nn.functional.linear nn.functional.local_response_norm nn.functional.logsigmoid
-nn.functional.margin_ranking_loss nn.functional.max_pool1d nn.functional.max_pool2d nn.functional.mish
-nn.functional.mse_loss nn.functional.nll_loss nn.functional.normalize nn.functional.one_hot
-nn.functional.pad nn.functional.pairwise_distance nn.functional.poisson_nll_loss nn.functional.prelu
-nn.functional.relu nn.functional.relu6 nn.functional.rms_norm nn.functional.scaled_dot_product_attention
-nn.functional.selu nn.functional.silu nn.functional.smooth_l1_loss nn.functional.soft_margin_loss
-nn.functional.softmin nn.functional.softplus nn.functional.softshrink nn.functional.softsign
-nn.functional.tanhshrink nn.functional.threshold nn.functional.triplet_margin_loss nn.functional.unfold
-nonzero norm ones ones_like outer permute pow prod rad2deg rand_like randint randn randn_like ravel
-reciprocal remainder repeat repeat_interleave reshape reshape_as roll round rsqrt scatter scatter_add select
-sigmoid sign sin sinh softmax sort split sqrt square squeeze stack std std_mean sub sum t take_along_dim tan
-tanh tensor_split tensordot tile to topk transpose tril triu trunc unbind unflatten unique unsqueeze var
-var_mean view view_as vstack where zero_ zeros zeros_like
+nn.functional.instance_norm nn.functional.interpolate nn.functional.kl_div nn.functional.l1_loss
+nn.functional.layer_norm nn.functional.leaky_relu nn.functional.linear nn.functional.local_response_norm
+nn.functional.logsigmoid nn.functional.margin_ranking_loss nn.functional.max_pool1d nn.functional.max_pool2d
+nn.functional.mish nn.functional.mse_loss nn.functional.nll_loss nn.functional.normalize
+nn.functional.one_hot nn.functional.pad nn.functional.pairwise_distance nn.functional.pixel_shuffle
+nn.functional.pixel_unshuffle nn.functional.poisson_nll_loss nn.functional.prelu nn.functional.relu
+nn.functional.relu6 nn.functional.rms_norm nn.functional.scaled_dot_product_attention nn.functional.selu
+nn.functional.silu nn.functional.smooth_l1_loss nn.functional.soft_margin_loss nn.functional.softmin
+nn.functional.softplus nn.functional.softshrink nn.functional.softsign nn.functional.tanhshrink
+nn.functional.threshold nn.functional.triplet_margin_loss nn.functional.unfold
+nn.functional.upsample_bilinear nn.functional.upsample_nearest nonzero norm ones ones_like outer permute pow
+prod rad2deg rand_like randint randn randn_like ravel reciprocal remainder repeat repeat_interleave reshape
+reshape_as roll round rsqrt scatter scatter_add select sigmoid sign sin sinh softmax sort split sqrt square
+squeeze stack std std_mean sub sum t take_along_dim tan tanh tensor_split tensordot tile to topk transpose
+tril triu trunc unbind unflatten unique unsqueeze var var_mean view view_as vstack where zero_ zeros
+zeros_like
 """
 
 # Random numbers, and memory as it comes: only shape and dtype can be compared.
@@ -67,9 +69,8 @@ OUTPUTS_WITHOUT_TIES = {"argsort": 0, "kthvalue": 1, "median": 1, "sort": 1, "to
 
 # Where PyTorch's own result is that inaccurate, as its float64 one, or the definition, shows.
 TOLERANCE = {
-    ("nn.functional.hardsigmoid", "float64"): 1e-8,  # its gradient multiplies by 1/6 rounded to float32
+    ("nn.functional.hardsigmoid", "float64"): 1e-7,  # its gradient multiplies by 1/6 rounded to float32
     ("logcumsumexp", "float32"): 1e-2,  # its gradient takes the logarithm of gy, and differences
-    ("nn.functional.normalize", "float32"): 1e-4,  # second derivative for p = 1/2, ill-conditioned
 }
 
 # Every sample of these is refused, and why.

@@ -109,8 +109,8 @@ FIRST_ORDER = [
     Fault("linear", "xp.sum(gy, axis=0)", "xp.sum(gy, axis=0) / rows"),
     Fault(
         "einsum",
-        "''.join(kept)",
-        "''.join(kept[::-1])",
+        ".join(kept)",
+        ".join(kept[::-1])",
         samples=lambda draw: [draw.call(draw.normal(3, 3), draw.normal(3, 3), equation="ij,jk->ik")],
     ),
     Fault("scaled_dot_product_attention", " * scale if needs[0]", " if needs[0]"),
@@ -137,8 +137,8 @@ FIRST_ORDER = [
     Fault("rms_norm", "g - normalised * mean_gx.astype(x.dtype)", "g"),
     Fault("local_response_norm", "2 * alpha", "alpha"),
     # losses
-    Fault("cross_entropy", " - w * q)", " - q)"),
-    Fault("nll_loss", "gy / xp.sum(w * one_hot)", "gy / xp.sum(one_hot)"),
+    Fault("cross_entropy", " - wq)", " - q)"),
+    Fault("nll_loss", "gy / xp.sum(weighted(one_hot, w))", "gy / xp.sum(one_hot)"),
     Fault("binary_cross_entropy_with_logits", "- p * t *", "- t *"),
     Fault("kl_div", "(t - x + 1)", "(t - x)"),
     Fault("mse_loss", "2 * spread", "spread"),

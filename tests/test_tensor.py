@@ -30,7 +30,12 @@ def test_construction_and_dtypes():
     source[0] = 5
     assert copied.tolist() == [1, 1, 1]
     assert shared.tolist() == [5, 1, 1]
-    for wrong, error in [("text", DtypeError), ([[1], [1, 2]], ShapeError), (np.ones(2, complex), DtypeError), (None, DtypeError)]:
+    for wrong, error in [
+        ("text", DtypeError),
+        ([[1], [1, 2]], ShapeError),
+        (np.ones(2, complex), DtypeError),
+        (None, DtypeError),
+    ]:
         with pytest.raises(error):
             mg.tensor(wrong)
 
@@ -158,7 +163,9 @@ def test_half_precision_is_computed_wide_and_rounded_once(half):
 def test_promotion_follows_pytorch(torch, dims):
     for a, b in itertools.product(NAMES, NAMES):
         ours = mg.ones((2,) * dims[0], dtype=a) + mg.ones((2,) * dims[1], dtype=b)
-        theirs = torch.ones((2,) * dims[0], dtype=getattr(torch, a)) + torch.ones((2,) * dims[1], dtype=getattr(torch, b))
+        theirs = torch.ones((2,) * dims[0], dtype=getattr(torch, a)) + torch.ones(
+            (2,) * dims[1], dtype=getattr(torch, b)
+        )
         assert f"torch.{ours.dtype}" == str(theirs.dtype), (a, b, dims)
 
 

@@ -15,7 +15,15 @@ from minigrad.backend.base import ArrayNamespace, Backend, Kernel
 from minigrad.backend.cpu import CpuBackend
 from minigrad.errors import ArgumentError, DeviceError
 
-__all__ = ["ArrayNamespace", "Backend", "Kernel", "available_devices", "default_backend", "get_backend", "manual_seed"]
+__all__ = [
+    "ArrayNamespace",
+    "Backend",
+    "Kernel",
+    "available_devices",
+    "default_backend",
+    "get_backend",
+    "manual_seed",
+]
 
 _MAKERS: dict[str, Callable[[str], Backend]] = {"cpu": CpuBackend}
 _backends: dict[str, Backend] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,8 @@ import numpy as np
 class ArrayNamespace:
     """What an operation sees as `xp`: the functions of NumPy (or CuPy), and what the two do not share.
 
-    The module's functions are copied in, so a look-up costs one dictionary access. Operations without a namesake in NumPy
+    The module's functions are copied in, so a look-up costs one dictionary access. Operations without a
+    namesake in NumPy
     (`col2im`, `scatter_add`, ...) are added by their registry: `xp.col2im(cols, ...)` runs the device's best
     implementation on plain arrays.
     """
@@ -21,7 +22,11 @@ class ArrayNamespace:
         self.__dict__.update({name: getattr(module, name) for name in module.__all__})
         self.backend = backend
 
-    def __getattr__(self, name: str) -> Any:  # only reached for a name that does not exist; tells mypy the rest do
+    if TYPE_CHECKING:  # the names are only known when the program runs
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
+
+    def __getattr__(self, name: str) -> Any:  # only reached for a name that does not exist
         raise AttributeError(f"xp has no function {name!r} on device {self.backend.name!r}")
 
 
@@ -29,7 +34,8 @@ class Kernel(NamedTuple):
     """A faster implementation of one operation on one device, proven equal to the plain one by a test.
 
     `forward(xp, *arrays, **params)` returns what the operation's forward returns, or None to decline this call (an
-    unusual shape, dtype or argument): the plain definition then runs. `gradient` likewise, with the plain gradient's arguments.
+    unusual shape, dtype or argument): the plain definition then runs. `gradient` likewise, with the plain
+    gradient's arguments.
     """
 
     forward: Callable[..., Any] | None = None

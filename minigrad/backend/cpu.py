@@ -16,6 +16,7 @@ class CpuBackend(Backend):
     def __init__(self, name: str = "cpu") -> None:
         super().__init__(name, np)
         self.xp.erf, self.xp.sum, self.xp.mean = erf, summation.sum, summation.mean
+        self.xp.prod, self.xp.cumsum, self.xp.cumprod = summation.prod, summation.cumsum, summation.cumprod
         self.xp.where = choice.where
         self.storage_only = HALF
         self.rng: np.random.Generator = np.random.default_rng()

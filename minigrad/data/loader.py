@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,8 +13,10 @@ import numpy.typing as npt
 
 from minigrad.backend import get_backend
 from minigrad.creation import tensor
-from minigrad.data.transforms import ToFloat, Transform
-from minigrad.errors import ArgumentError, DataError, DtypeError, ShapeError
+from minigrad.data.prefetch import prefetched
+from minigrad.data.sampler import RandomSampler, Sampler, SequentialSampler
+from minigrad.data.transforms import BatchTransform, ToFloat, Transform
+from minigrad.errors import ArgumentError, DataError, DtypeError, ShapeError, StateError
 from minigrad.tensor import Tensor
 
 _ORDER, _TRANSFORM = 0, 1  # which of an epoch's independent random streams
@@ -25,12 +30,21 @@ class IndexableDataset(Protocol):
     def __getitem__(self, indices: Any, /) -> tuple[npt.NDArray, npt.NDArray]: ...
 
 
+@dataclass
+class _Position:
+    """The next batch that an iteration will hand out; past the last batch the epoch is over, but its loop is not yet."""
+
+    epoch: int
+    batch: int
+
+
 class DataLoader:
     """Iterates over a dataset in batches, one epoch per `for` loop.
 
-    The order of epoch e is a function of (seed, e) and the dataset's length, and what the transform does to
-    batch b one of (seed, e, b): neither depends on what was iterated before. So a run that is taken up again
-    with `set_epoch(e)` sees exactly the batches it would have seen.
+    The order of epoch e is a function of (seed, e) and the sampler, and what the transforms do to batch b one of
+    (seed, e, b): neither depends on what was iterated before, nor on the number of threads. So a run that is taken up
+    again, at an epoch with `set_epoch(e)`, or in the middle of one with `load_state_dict(state)`, sees exactly the
+    batches it would have seen.
 
     Parameters
     ----------
@@ -43,6 +57,11 @@ class DataLoader:
         starts. The attribute `seed` tells which.
     transform : called as `transform(inputs, rng)` on each batch's inputs (see `minigrad.data.transforms`).
     device : where the tensors are made; None for the default device.
+    batch_transform : called as `batch_transform(inputs, targets, rng)` after `transform`; for `MixUp` and `CutMix`.
+    sampler : which samples an epoch has, in which order (see `minigrad.data.sampler`), in place of `shuffle`.
+    num_workers : threads that prepare batches ahead, two each, while the last one is used; 0 prepares each batch when
+        it is asked for. The dataset and the transforms must then bear being used by several threads at once, as those
+        of minigrad do.
 
     Yields
     ------
@@ -52,8 +71,10 @@ class DataLoader:
 
     Raises
     ------
-    ArgumentError for a batch size or seed out of range; DataError for a dataset that is empty or gives no
-    full batch to `drop_last`; ShapeError when a transform changes the number of samples.
+    ArgumentError for a batch size, seed or number of threads out of range, or shuffle beside a sampler; DataError for
+    a dataset that is empty or gives no full batch to `drop_last`, and for a sampler's index outside the dataset;
+    ShapeError when a transform changes the number of samples. An error in a thread is raised in the loop, in the
+    turn of its batch.
 
     >>> from minigrad.data import ArrayDataset
     >>> loader = DataLoader(ArrayDataset(np.zeros((10, 3)), np.arange(10)), batch_size=4, shuffle=True, seed=0)
@@ -70,76 +91,168 @@ class DataLoader:
         seed: int | None = None,
         transform: Transform | None = None,
         device: str | None = None,
+        *,
+        batch_transform: BatchTransform | None = None,
+        sampler: Sampler | None = None,
+        num_workers: int = 0,
     ) -> None:
         if not _is_whole(batch_size) or batch_size < 1:
             raise ArgumentError(f"batch_size must be a whole number from 1, got {batch_size!r}")
         if seed is not None and (not _is_whole(seed) or seed < 0):
             raise ArgumentError(f"seed must be a whole number from 0 or None, got {seed!r}")
+        if not _is_whole(num_workers) or num_workers < 0:
+            raise ArgumentError(f"num_workers must be a whole number from 0, got {num_workers!r}")
         if transform is not None and not callable(transform):
             raise ArgumentError(f"transform must be callable as transform(batch, rng), got {transform!r}")
+        if batch_transform is not None and not callable(batch_transform):
+            raise ArgumentError(
+                "batch_transform must be callable as batch_transform(inputs, targets, rng), "
+                f"got {batch_transform!r}"
+            )
         if len(dataset) == 0:
             raise DataError(f"the dataset is empty: {dataset!r}")
-        if drop_last and len(dataset) < batch_size:
-            raise DataError(
-                f"drop_last=True leaves nothing of a dataset with {len(dataset)} samples at batch_size {batch_size}; "
-                "use smaller batches or drop_last=False"
-            )
+        if sampler is not None and shuffle:
+            raise ArgumentError("a sampler decides the order: give either sampler or shuffle=True")
+        if sampler is not None and not hasattr(sampler, "indices"):
+            raise ArgumentError(f"sampler must have a length and a method indices(rng), got {sampler!r}")
         backend = get_backend(device)  # an unknown or missing device fails here, not at the first batch
         self.dataset = dataset
         self.batch_size = int(batch_size)
-        self.shuffle = shuffle
+        self.sampler = sampler or (RandomSampler(dataset) if shuffle else SequentialSampler(dataset))
         self.drop_last = drop_last
         self.seed = int(get_backend("cpu").rng.integers(2**63)) if seed is None else int(seed)
         self.transform = transform
+        self.batch_transform = batch_transform
+        self.num_workers = int(num_workers)
         self.device = backend.name
+        if not len(self):
+            raise DataError(
+                f"drop_last={drop_last} leaves nothing of an epoch with {len(self.sampler)} samples at batch_size "
+                f"{batch_size}; use smaller batches or drop_last=False"
+            )
         self.epoch = 0  # of the next iteration
+        self._first_batch = 0  # of the next iteration
+        self._position = _Position(0, 0)  # of the latest iteration, or of the next one where that was told
 
     def __len__(self) -> int:
         """The number of batches in an epoch."""
-        full, rest = divmod(len(self.dataset), self.batch_size)
+        full, rest = divmod(len(self.sampler), self.batch_size)
         return full if self.drop_last or not rest else full + 1
 
     def __repr__(self) -> str:
         return (
-            f"DataLoader({self.dataset!r}, batch_size={self.batch_size}, shuffle={self.shuffle}, "
-            f"drop_last={self.drop_last}, seed={self.seed}, transform={self.transform!r}, device={self.device!r})"
+            f"DataLoader({self.dataset!r}, batch_size={self.batch_size}, sampler={self.sampler!r}, "
+            f"drop_last={self.drop_last}, seed={self.seed}, transform={self.transform!r}, "
+            f"batch_transform={self.batch_transform!r}, num_workers={self.num_workers}, device={self.device!r})"
         )
 
     def set_epoch(self, epoch: int) -> None:
-        """Let the next iteration be that of `epoch`, counted from 0; those after it go on from there."""
+        """Let the next iteration be that of `epoch`, counted from 0; those after it go on from there.
+
+        It begins with the first batch, unless `load_state_dict` has just put the loader into that very epoch: so a
+        training loop may call this before each epoch, also when it was resumed in the middle of one.
+        """
         if not _is_whole(epoch) or epoch < 0:
             raise ArgumentError(f"epoch must be a whole number from 0, got {epoch!r}")
-        self.epoch = int(epoch)
+        self._start_at(int(epoch), self._first_batch if epoch == self.epoch else 0)
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the latest iteration stands, as whole numbers by name: epoch, batch (the next one), seed, and the sizes
+        that give the position its meaning.
+
+        Inside the loop the batch in hand counts as done. After a loop that was left early the position is where it was
+        left; after one that came to its end, the beginning of the next epoch.
+        """
+        return {
+            "epoch": self._position.epoch,
+            "batch": self._position.batch,
+            "seed": self.seed,
+            "batch_size": self.batch_size,
+            "samples": len(self.sampler),
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, int]) -> None:
+        """Let the next iteration begin where `state_dict` was taken, and yield, bit for bit, what was to come.
+
+        That first loop has only the epoch's remaining batches, none if the state was taken with the last one in hand.
+        Raises StateError for a state of another kind, or of a loader with another batch size or number of samples.
+        """
+        own = self.state_dict()
+        wrong = set(own) ^ set(state_dict) or {
+            name for name in own if not _is_whole(state_dict[name]) or state_dict[name] < 0
+        }
+        if wrong:
+            raise StateError(
+                f"a loader's state has whole numbers from 0 named {', '.join(own)}; wrong or missing: "
+                f"{', '.join(sorted(wrong))}"
+            )
+        for name in ("batch_size", "samples"):
+            if state_dict[name] != own[name]:
+                raise StateError(
+                    f"the state is that of a loader with {name} {state_dict[name]}, this one has {own[name]}: its "
+                    "position means nothing here. Make the loader with the same data and settings"
+                )
+        if state_dict["batch"] > len(self):
+            raise StateError(
+                f"the state's next batch is {state_dict['batch']}, but an epoch has {len(self)} batches"
+            )
+        self.seed = int(state_dict["seed"])
+        self._start_at(int(state_dict["epoch"]), int(state_dict["batch"]))
+
+    def _start_at(self, epoch: int, batch: int) -> None:
+        self.epoch, self._first_batch = epoch, batch
+        self._position = _Position(epoch, batch)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         # Counted here, not at the end: leaving a loop early must not repeat its epoch's order.
-        epoch = self.epoch
-        self.epoch += 1
-        return self._batches(epoch)
+        position = self._position = _Position(self.epoch, self._first_batch)
+        self.epoch, self._first_batch = self.epoch + 1, 0
+        return self._batches(position)
 
-    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        order = np.arange(len(self.dataset))
-        if self.shuffle:
-            self._rng(epoch, _ORDER).shuffle(order)
-        for batch in range(len(self)):
-            indices = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            inputs, targets = self.dataset[indices]
-            if self.transform is not None:
-                inputs = self._transformed(inputs, self._rng(epoch, _TRANSFORM, batch))
-            yield (
-                tensor(_as_inputs(inputs), device=self.device),
-                tensor(_as_targets(targets), device=self.device),
+    def _batches(self, position: _Position) -> Iterator[tuple[Tensor, Tensor]]:
+        epoch = position.epoch
+        make = partial(self._make, epoch, self._order(epoch))
+        with closing(prefetched(make, range(position.batch, len(self)), self.num_workers)) as batches:
+            for batch in batches:
+                position.batch += 1
+                yield batch
+        position.epoch, position.batch = epoch + 1, 0
+
+    def _order(self, epoch: int) -> npt.NDArray[np.integer]:
+        order = np.asarray(self.sampler.indices(self._rng(epoch, _ORDER)))
+        if order.shape != (len(self.sampler),) or order.dtype.kind not in "iu":
+            raise DataError(
+                f"{self.sampler!r} announces {len(self.sampler)} indices, but gave {order.dtype} of shape {order.shape}"
             )
+        if order.size and not 0 <= order.min() <= order.max() < len(self.dataset):
+            raise DataError(
+                f"{self.sampler!r} gave indices from {order.min()} to {order.max()}, but the dataset has "
+                f"{len(self.dataset)} samples"
+            )
+        return order
 
-    def _transformed(self, inputs: npt.NDArray, rng: np.random.Generator) -> npt.NDArray:
-        assert self.transform is not None
-        outputs = self.transform(inputs, rng)
-        if len(outputs) != len(inputs):
+    def _make(self, epoch: int, order: npt.NDArray[np.integer], number: int) -> tuple[Tensor, Tensor]:
+        """One batch: a function of its arguments, whichever thread it runs in."""
+        inputs, targets = self.dataset[order[number * self.batch_size : (number + 1) * self.batch_size]]
+        rng = self._rng(epoch, _TRANSFORM, number)
+        samples = len(inputs)
+        if self.transform is not None:
+            inputs = self.transform(inputs, rng)
+            self._check_kept(samples, len(inputs), self.transform)
+        if self.batch_transform is not None:
+            inputs, targets = self.batch_transform(inputs, targets, rng)
+            self._check_kept(samples, len(inputs), self.batch_transform)
+            self._check_kept(samples, len(targets), self.batch_transform)
+        return (
+            tensor(_as_inputs(inputs), device=self.device),
+            tensor(_as_targets(targets), device=self.device),
+        )
+
+    def _check_kept(self, before: int, after: int, transform: object) -> None:
+        if after != before:
             raise ShapeError(
-                f"the transform {self.transform!r} turned {len(inputs)} samples into {len(outputs)}; "
-                "it must keep their number"
+                f"the transform {transform!r} turned {before} samples into {after}; it must keep their number"
             )
-        return outputs
 
     def _rng(self, *key: int) -> np.random.Generator:
         """An independent generator for each key, however the keys are reached."""

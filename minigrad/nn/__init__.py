@@ -1,6 +1,6 @@
 """Layers: modules with named parameters. `minigrad.nn.functional` has the same as plain functions."""
 
-from minigrad.nn import functional, init
+from minigrad.nn import functional, init, utils
 from minigrad.nn.activation import Dropout, ReLU
 from minigrad.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from minigrad.nn.container import ModuleList, Sequential
@@ -30,4 +30,5 @@ __all__ = [
     "Sequential",
     "functional",
     "init",
+    "utils",
 ]

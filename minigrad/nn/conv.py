@@ -96,6 +96,6 @@ class Conv2d(Module):
             "groups": (self.groups, 1),
         }
         text += "".join(
-            f", {name}={value!r}" for name, (value, default) in optional.items() if value != default
+            f", {name}={value}" for name, (value, default) in optional.items() if value != default
         )
         return text + ("" if self.bias is not None else ", bias=False")

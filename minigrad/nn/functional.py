@@ -10,7 +10,6 @@ from minigrad.ops import (
     adaptive_avg_pool2d,
     adaptive_max_pool1d,
     adaptive_max_pool2d,
-    alpha_dropout,
     avg_pool1d,
     avg_pool2d,
     batch_norm,
@@ -24,10 +23,6 @@ from minigrad.ops import (
     cosine_embedding_loss,
     cosine_similarity,
     cross_entropy,
-    dropout,
-    dropout1d,
-    dropout2d,
-    dropout3d,
     elu,
     embedding,
     fold,
@@ -49,7 +44,6 @@ from minigrad.ops import (
     leaky_relu,
     linear,
     local_response_norm,
-    log_softmax,
     logsigmoid,
     margin_ranking_loss,
     max_pool1d,
@@ -74,8 +68,6 @@ from minigrad.ops import (
     silu,
     smooth_l1_loss,
     soft_margin_loss,
-    softmax,
-    softmin,
     softplus,
     softshrink,
     softsign,
@@ -88,3 +80,7 @@ from minigrad.ops import (
     upsample_bilinear,
     upsample_nearest,
 )
+
+# Families with the name of a function in them
+from minigrad.ops.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
+from minigrad.ops.softmax import log_softmax, softmax, softmin

@@ -13,11 +13,12 @@ from minigrad.tensor import Tensor
 class MaxPool2d(Module):
     """The largest element of each window; see `minigrad.nn.functional.max_pool2d` for the formula and the gradient.
 
-    kernel_size: of the window, an int or (Kh, Kw).
-    stride:      step of the window; None for kernel_size, so that windows touch.
-    padding:     elements around the image that never win, at most half the window.
-    dilation:    distance between elements of the window.
-    ceil_mode:   also take a last window that begins inside the image and ends outside.
+    kernel_size:    of the window, an int or (Kh, Kw).
+    stride:         step of the window; None for kernel_size, so that windows touch.
+    padding:        elements around the image that never win, at most half the window.
+    dilation:       distance between elements of the window.
+    return_indices: also return where each maximum was found in its (H, W), flattened.
+    ceil_mode:      also take a last window that begins inside the image and ends outside.
 
     Shapes: x (N, C, H, W) or (C, H, W); y (N, C, Ho, Wo) or (C, Ho, Wo), where
         Ho = floor((H + 2 padding - dilation (Kh - 1) - 1) / stride) + 1, rounded up with ceil_mode.
@@ -34,15 +35,24 @@ class MaxPool2d(Module):
         stride: Any = None,
         padding: Any = 0,
         dilation: Any = 1,
+        return_indices: bool = False,
         ceil_mode: bool = False,
     ) -> None:
         self.kernel_size, self.stride, self.padding = _window("MaxPool2d", kernel_size, stride, padding)
         ints("MaxPool2d", "dilation", dilation, 2, 1)
-        self.dilation, self.ceil_mode = dilation, ceil_mode
+        self.dilation, self.return_indices, self.ceil_mode = dilation, return_indices, ceil_mode
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (N, C, H, W) to y (N, C, Ho, Wo)."""
-        return ops.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+    def forward(self, x: Tensor) -> Any:
+        """x (N, C, H, W) to y (N, C, Ho, Wo), or with return_indices to y and the indices, int64 of y's shape."""
+        return ops.max_pool2d(
+            x,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.ceil_mode,
+            self.return_indices,
+        )
 
     def extra_repr(self) -> str:
         return (

@@ -1,17 +1,22 @@
 """The operations, by family. A new operation goes into the family it belongs to; a new family is one name in FAMILIES.
 
-Each family's `__all__` names its public functions (`mg.exp`, `mg.nn.functional.conv2d`), its `METHODS` those that are also
-methods of Tensor (`x.exp()`).
+Each family's `__all__` names its public functions (`mg.exp`, `mg.nn.functional.conv2d`), its `METHODS` those that are
+also methods of Tensor (`x.exp()`).
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from minigrad import backward
 
-FAMILIES = ("arithmetic", "powers", "rounding", "compare", "selection", "transcendental", "trigonometric", "shape", "permute", "reduce", "scan", "extremes", "spread", "order", "softmax", "dropout", "attention", "linalg", "products", "einsum", "window", "conv", "conv_transpose", "max_pool", "avg_pool", "adaptive_pool", "resample", "pixel_shuffle", "index", "join", "activation", "activation_linear", "padding", "rearrange", "diagonal", "gather", "lookup", "batch_normalization", "normalization", "response_normalization", "loss_classification", "loss_probability", "loss_regression", "loss_similarity")
+FAMILIES = """
+    arithmetic powers rounding compare selection transcendental trigonometric shape permute reduce
+    scan extremes spread order softmax dropout attention linalg products einsum window conv
+    conv_transpose max_pool avg_pool adaptive_pool resample pixel_shuffle index join activation
+    activation_linear padding rearrange diagonal gather lookup batch_normalization normalization
+    response_normalization loss_classification loss_probability loss_regression loss_similarity
+""".split()
 
 PUBLIC: list[str] = []
 METHODS: list[str] = []
@@ -25,7 +30,3 @@ from minigrad.ops.index import assign  # noqa: E402, F401  (for Tensor.__setitem
 from minigrad.ops.namespace import TracedNamespace  # noqa: E402  (it uses the families)
 
 backward.TracedNamespace = TracedNamespace
-
-if TYPE_CHECKING:  # the functions collected above
-
-    def __getattr__(name: str) -> Any: ...

@@ -64,14 +64,13 @@ def _normalise_gradient(
     r = (var + eps) ** -0.5
     wr = r if w is None else _column(w, x) * r
     sum_gy = sum_over(xp, gy, axes)
-    sum_gyx = dot_over(xp, gy, x, axes) - mean * sum_gy
+    if needs[0] or needs[1]:
+        sum_gyx = dot_over(xp, gy, x, axes) - mean * sum_gy
 
     gx = gw = gb = None
     if needs[0]:
-        gvar = gvar - 0.5 * wr * r * r * sum_gyx  # through the variance
-        gmean = (
-            gmean - wr * sum_gy
-        )  # through the mean; the part by way of the variance is 0, as x - mean sums to 0
+        gvar = gvar - 0.5 * wr * r * r * sum_gyx
+        gmean = gmean - wr * sum_gy  # and nothing by way of the variance, since x - mean sums to 0
         of_x, constant = 2 / m * gvar, (gmean - 2 * gvar * mean) / m
         gx = gy * _beside(xp, wr, x) + x * _beside(xp, of_x, x) + _beside(xp, constant, x)
     if needs[1]:

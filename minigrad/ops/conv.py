@@ -219,9 +219,8 @@ def _convolve(
                 f"{op}: padding='same' needs stride 1, got stride {stride}; give the padding as a number"
             )
         zeros = tuple(d * (k - 1) for d, k in zip(dilation, kernel_size, strict=True))
-        surplus = tuple(
-            z % 2 for z in zeros
-        )  # odd: one more on both sides, and what that in front adds is dropped
+        # Odd: one more on both sides, and what that in front adds is dropped
+        surplus = tuple(z % 2 for z in zeros)
         padding = tuple((z + 1) // 2 for z in zeros)
     elif isinstance(padding, str) and padding != "valid":
         raise ArgumentError(f"{op}: padding must be numbers, 'same' or 'valid'; got {padding!r}")

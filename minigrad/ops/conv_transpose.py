@@ -60,9 +60,7 @@ def _conv_transpose2d(xp, x, w, b, *, size, stride, padding, dilation, groups):
         rows = split_groups(xp, xp.transpose(x[n], (0, 2, 3, 1)), groups)  # (G, n H W, C/G)
         cols = xp.matmul(rows, matrix).reshape(groups, -1, H, W, Kh, Kw, Og)
         cols = xp.transpose(cols, (1, 2, 3, 4, 5, 0, 6)).reshape(-1, H, W, Kh, Kw, groups * Og)
-        image = xp.col2im(
-            cols, size=size, stride=stride, padding=padding, dilation=dilation
-        )  # (n, O, Ho, Wo)
+        image = xp.col2im(cols, size=size, stride=stride, padding=padding, dilation=dilation)
         y[n] = xp.transpose(image, (0, 2, 3, 1))
         if b is not None:
             y[n] += b

@@ -37,6 +37,7 @@ def _flops(inputs: list, outputs: list, params: dict) -> float:
         draw.call(draw.normal(2, 1), draw.normal(3, 4), equation="ij,kj->ik"),
         draw.call(draw.normal(1), draw.normal(3), equation="i,i->"),
     ],
+    may_view=True,  # of one operand: transposed, or its diagonal
     flops=_flops,
 )
 def _einsum(xp, *operands, equation):
@@ -48,7 +49,7 @@ def _einsum(xp, *operands, equation):
 def einsum_gradient(xp, gy, operands, operands_shape, needs, *, equation):
     terms, result = _terms(equation)
     lengths = _lengths(terms, operands_shape)
-    gradients = []
+    gradients: list[Any] = []
     for i, (labels, shape) in enumerate(zip(terms, operands_shape, strict=True)):
         if not needs[i]:
             gradients.append(None)

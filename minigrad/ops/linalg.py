@@ -58,28 +58,29 @@ def matmul(xp, a, b):
             f"matmul: a {list(a.shape)} and b {list(b.shape)} do not fit; the last length of a must be the last "
             "but one of b (its only one, if b is a vector), and neither may be 0-dimensional"
         )
-    if (
-        a.ndim > 2 and b.ndim == 2
-    ):  # one matrix for the whole batch: the rows of all of a make one large product
+    if a.ndim > 2 and b.ndim == 2:  # one matrix for the whole batch: all rows of a make one large product
         return xp.matmul(a.reshape(count(a.shape[:-1]), a.shape[-1]), b).reshape((*a.shape[:-1], b.shape[1]))
     return xp.matmul(a, b)
 
 
 @matmul.gradient
 def matmul_gradient(xp, gy, a, b, a_shape, b_shape, needs):
-    left = (
-        a_shape if len(a_shape) > 1 else (1, *a_shape)
-    )  # a vector is a row on the left, a column on the right
+    # A vector is a row on the left, a column on the right
+    left = a_shape if len(a_shape) > 1 else (1, *a_shape)
     right = b_shape if len(b_shape) > 1 else (*b_shape, 1)
-    if len(right) == 2:
+    one_matrix = len(right) == 2
+    if one_matrix:  # as in the forward
         left = (count(left[:-1]), left[-1])
         gy = gy.reshape((left[0], right[1]))
     elif len(a_shape) == 1:
         gy = gy.reshape((*gy.shape[:-1], 1, gy.shape[-1]))
-    ga = xp.matmul(gy, xp.swapaxes(b.reshape(right), -1, -2)) if needs[0] else None
-    gb = xp.matmul(xp.swapaxes(a.reshape(left), -1, -2), gy) if needs[1] else None
-    if len(right) == 2:
-        ga, gb = ga.reshape(a_shape) if needs[0] else None, gb.reshape(b_shape) if needs[1] else None
+    ga = gb = None
+    if needs[0]:
+        ga = xp.matmul(gy, xp.swapaxes(b.reshape(right), -1, -2))
+        ga = ga.reshape(a_shape) if one_matrix else ga
+    if needs[1]:
+        gb = xp.matmul(xp.swapaxes(a.reshape(left), -1, -2), gy)
+        gb = gb.reshape(b_shape) if one_matrix else gb
     return ga, gb
 
 

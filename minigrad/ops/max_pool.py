@@ -25,7 +25,11 @@ _SOURCE = (
 
 
 def _windows(kernel_size=(2, 2), stride=(2, 2), padding=(0, 0), dilation=(1, 1)) -> dict:
+    """The parameters that all operations here share."""
     return {"kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation}
+
+
+_OVERLAPPING = _windows((3, 2), (1, 2), (0, 1), (1, 2))
 
 
 @operation(
@@ -53,12 +57,11 @@ def _max_pool2d(xp, x, *, kernel_size, stride, padding, dilation, ceil_mode):
     winner += _first_inside(xp, counts, kernel_size, stride, padding, dilation)[:, :, None].astype(number)
     for i, j, seen in window_elements(kernel_size, counts, stride, dilation):
         element = xp.ascontiguousarray(x[seen])
-        better = (
-            (element > y) | (element != element) if floating else element > y
-        )  # NaN wins: it must not go unseen
-        winner = xp.maximum(
-            winner, better * number(i * kernel_size[1] + j)
-        )  # numbers grow: the latest winner has the largest
+        better = element > y
+        if floating:
+            better |= element != element  # NaN wins: it must not go unseen
+        # The numbers grow: the latest wins
+        winner = xp.maximum(winner, better * number(i * kernel_size[1] + j))
         y = xp.maximum(y, element)
     return xp.transpose(y, (0, 3, 1, 2)), xp.transpose(winner, (0, 3, 1, 2))
 
@@ -66,13 +69,7 @@ def _max_pool2d(xp, x, *, kernel_size, stride, padding, dilation, ceil_mode):
 @_max_pool2d.gradient
 def max_pool2d_gradient(xp, gy, winner, x_shape, *, kernel_size, stride, padding, dilation):
     return xp.window_scatter(
-        gy[0],
-        winner,
-        size=x_shape[2:],
-        kernel_size=kernel_size,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
+        gy[0], winner, size=x_shape[2:], **_windows(kernel_size, stride, padding, dilation)
     )
 
 
@@ -82,12 +79,7 @@ def max_pool2d_gradient(xp, gy, winner, x_shape, *, kernel_size, stride, padding
     source="transpose of window_gather",
     samples=lambda draw: [
         draw.call(draw.normal(2, 3, 2, 3), draw.integers(0, 4, 2, 3, 2, 3), size=(4, 6), **_windows()),
-        draw.call(
-            draw.normal(1, 2, 3, 3),
-            draw.integers(2, 4, 1, 2, 3, 3),
-            size=(4, 6),
-            **_windows((3, 2), (1, 2), (0, 1), (1, 2)),
-        ),
+        draw.call(draw.normal(1, 2, 3, 3), draw.integers(2, 4, 1, 2, 3, 3), size=(4, 6), **_OVERLAPPING),
     ],
 )
 def window_scatter(xp, x, winner, *, size, kernel_size, stride, padding, dilation):
@@ -102,9 +94,7 @@ def window_scatter(xp, x, winner, *, size, kernel_size, stride, padding, dilatio
 
 @window_scatter.gradient
 def window_scatter_gradient(xp, gy, winner, *, kernel_size, stride, padding, dilation):
-    return xp.window_gather(
-        gy, winner, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation
-    ), None
+    return xp.window_gather(gy, winner, **_windows(kernel_size, stride, padding, dilation)), None
 
 
 @operation(
@@ -113,11 +103,7 @@ def window_scatter_gradient(xp, gy, winner, *, kernel_size, stride, padding, dil
     source="definition",
     samples=lambda draw: [
         draw.call(draw.normal(2, 3, 4, 6), draw.integers(0, 4, 2, 3, 2, 3), **_windows()),
-        draw.call(
-            draw.normal(1, 2, 4, 6),
-            draw.integers(2, 4, 1, 2, 3, 3),
-            **_windows((3, 2), (1, 2), (0, 1), (1, 2)),
-        ),
+        draw.call(draw.normal(1, 2, 4, 6), draw.integers(2, 4, 1, 2, 3, 3), **_OVERLAPPING),
     ],
     flops=0,
 )
@@ -131,16 +117,8 @@ def window_gather(xp, x, winner, *, kernel_size, stride, padding, dilation):
 
 @window_gather.gradient
 def window_gather_gradient(xp, gy, winner, x_shape, *, kernel_size, stride, padding, dilation):
-    gx = xp.window_scatter(
-        gy,
-        winner,
-        size=x_shape[2:],
-        kernel_size=kernel_size,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-    )
-    return gx, None
+    how = _windows(kernel_size, stride, padding, dilation)
+    return xp.window_scatter(gy, winner, size=x_shape[2:], **how), None
 
 
 @operation(
@@ -152,10 +130,9 @@ def window_gather_gradient(xp, gy, winner, x_shape, *, kernel_size, stride, padd
 def window_indices(xp, winner, *, width, kernel_size, stride, padding, dilation):
     """Where in the image, its rows one after the other, the winner of each window lies; int64."""
     winner = winner.astype(xp.int64)
-    rows = (
-        xp.arange(winner.shape[2])[:, None] * stride[0] - padding[0] + winner // kernel_size[1] * dilation[0]
-    )
-    columns = xp.arange(winner.shape[3]) * stride[1] - padding[1] + winner % kernel_size[1] * dilation[1]
+    i, j = winner // kernel_size[1], winner % kernel_size[1]
+    rows = xp.arange(winner.shape[2])[:, None] * stride[0] + i * dilation[0] - padding[0]
+    columns = xp.arange(winner.shape[3]) * stride[1] + j * dilation[1] - padding[1]
     return rows * width + columns
 
 
@@ -171,16 +148,12 @@ def _first_inside(xp, counts, kernel_size, stride, padding, dilation):
 def _places(xp, winner, shape, kernel_size, stride, dilation):
     """For each window the place of its winner among all elements of the padded image (N, H, W, C) in a row."""
     (N, Ho, Wo, C), (_, H, W, _) = winner.shape, shape
-    steps = (
-        xp.arange(kernel_size[0])[:, None] * dilation[0] * W + xp.arange(kernel_size[1]) * dilation[1]
-    ) * C
-    places = xp.take(steps.reshape(-1), winner).reshape(
-        N, Ho, Wo * C
-    )  # from the window's corner to its winner
-    places += (xp.arange(Wo)[:, None] * (stride[1] * C) + xp.arange(C)).reshape(
-        -1
-    )  # from the row to the corner
-    places += (xp.arange(N)[:, None] * (H * W * C) + xp.arange(Ho) * (stride[0] * W * C))[:, :, None]
+    i, j = xp.arange(kernel_size[0])[:, None] * dilation[0], xp.arange(kernel_size[1]) * dilation[1]
+    places = xp.take(((i * W + j) * C).reshape(-1), winner)  # from the window's corner to its winner
+    places = places.reshape(N, Ho, Wo * C)
+    # From the row to the corner
+    places += (xp.arange(Wo)[:, None] * stride[1] * C + xp.arange(C)).reshape(-1)
+    places += ((xp.arange(N)[:, None] * H + xp.arange(Ho) * stride[0]) * W * C)[:, :, None]
     return places.reshape(-1)
 
 

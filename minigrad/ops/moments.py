@@ -7,6 +7,7 @@ large float32 sums has few digits left, and the variance of half-precision data 
 from __future__ import annotations
 
 import math
+from string import ascii_letters
 from typing import Any
 
 from minigrad.dtypes import HALF, float32, float64
@@ -24,14 +25,14 @@ def dot_over(xp: Any, a: Any, b: Any, axes: tuple[int, ...]) -> Any:
     """The sum of `a b` along `axes`, as float64, with these axes kept at length 1; the product is not stored."""
     if not axes:
         return (a * b).astype(float64)
-    if axes[0]:  # within samples: the last axis first
-        letters = "abcdefgh"[: a.ndim]
+    if axes[0]:  # within samples: along the last axis first
+        letters = ascii_letters[: a.ndim]
         kept = letters.replace(letters[axes[-1]], "")
         partial = xp.expand_dims(xp.einsum(f"{letters},{letters}->{kept}", a, b), axes[-1])
-    else:  # over the batch: up to 64 samples at a time, which lie far apart in memory, as a sum of whole samples
+    else:  # over the batch: whole samples are added, along memory; at most 64 of them before float64 takes over
         n, *sample = a.shape
         k = math.gcd(n, 64)
-        letters, cut = "abcdefgh"[: a.ndim + 1], (k, n // k, *sample)
+        letters, cut = ascii_letters[: a.ndim + 1], (k, n // k, *sample)
         partial = xp.einsum(f"{letters},{letters}->{letters[1:]}", a.reshape(cut), b.reshape(cut))
     return xp.sum(partial.astype(float64), axis=axes, keepdims=True)
 

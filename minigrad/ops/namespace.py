@@ -1,9 +1,9 @@
 """`xp` for tensors: the traced operations in NumPy's spelling.
 
 Under `create_graph=True` a gradient text runs with this namespace in place of NumPy, so that it is recorded and can be
-differentiated again. What stands here is all a gradient may use of `xp`; any registered operation can be used by its own name too.
-Most elementwise functions need no line here, being operations of NumPy's name: exp, log, log1p, sqrt, square, sin, cos, tanh, abs,
-sign, floor, where, maximum, minimum, power (both tensors), isnan, ...
+differentiated again. What stands here is all a gradient may use of `xp`; any registered operation can be used
+by its own name too. Most elementwise functions need no line here, being operations of NumPy's name: exp, log,
+log1p, sqrt, square, sin, cos, tanh, abs, sign, floor, where, maximum, minimum, power (both tensors), isnan, ...
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ class TracedNamespace:
     def __getattr__(self, name: str) -> Any:
         if name in REGISTRY:
             return REGISTRY[name]
-        raise AttributeError(f"a gradient may not use xp.{name}: it is not among the traced operations (minigrad/ops/namespace.py)")
+        raise AttributeError(
+            f"a gradient may not use xp.{name}: it is not among the traced operations (minigrad/ops/namespace.py)"
+        )
 
     # Constants: no gradient flows into them
     def _constant(self, name: str, *args: Any, **kwargs: Any) -> Any:

@@ -33,9 +33,8 @@ def pixel_shuffle(x: Any, upscale_factor: int) -> Any:
             f"pixel_shuffle: upscale_factor {r} needs a number of channels that {r * r} divides; x is {list(x.shape)}"
         )
     n = len(lead)
-    y = x.reshape((*lead, C // (r * r), r, r, H, W)).permute(
-        (*range(n), n, n + 3, n + 1, n + 4, n + 2)
-    )  # (..., C, H, r, W, r)
+    # (..., C, H, r, W, r)
+    y = x.reshape((*lead, C // (r * r), r, r, H, W)).permute((*range(n), n, n + 3, n + 1, n + 4, n + 2))
     return y.reshape((*lead, C // (r * r), H * r, W * r))
 
 
@@ -53,9 +52,8 @@ def pixel_unshuffle(x: Any, downscale_factor: int) -> Any:
             f"pixel_unshuffle: downscale_factor {r} must divide both sides of the image; x is {list(x.shape)}"
         )
     n = len(lead)
-    y = x.reshape((*lead, C, H // r, r, W // r, r)).permute(
-        (*range(n), n, n + 2, n + 4, n + 1, n + 3)
-    )  # (..., C, r, r, H, W)
+    # (..., C, r, r, H, W)
+    y = x.reshape((*lead, C, H // r, r, W // r, r)).permute((*range(n), n, n + 2, n + 4, n + 1, n + 3))
     return y.reshape((*lead, C * r * r, H // r, W // r))
 
 

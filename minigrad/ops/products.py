@@ -49,7 +49,8 @@ def dot(x: Any, tensor: Any) -> Any:
 
 def inner(x: Any, other: Any) -> Any:
     """Dot products along the last dimension of both: (..., K) and (---, K) -> (..., ---). With a number, x other."""
-    need_tensor("inner", x), need_tensor("inner", other)
+    need_tensor("inner", x)
+    need_tensor("inner", other)
     if not x.ndim or not other.ndim:
         return x * other
     if x.shape[-1] != other.shape[-1]:
@@ -105,12 +106,10 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     >>> mg.tensordot(mg.ones(2, 3, 4), mg.ones(4, 3, 5), dims=([1, 2], [1, 0])).shape
     (2, 5)
     """
-    need_tensor("tensordot", a), need_tensor("tensordot", b)
+    need_tensor("tensordot", a)
+    need_tensor("tensordot", b)
     if isinstance(dims, (tuple, list)) and len(dims) == 2:
-        summed_a, summed_b = (
-            as_dims(d, x.shape) if x.ndim or len(_listed(d)) else ()
-            for d, x in zip(dims, (a, b), strict=True)
-        )
+        summed_a, summed_b = as_dims(dims[0], a.shape), as_dims(dims[1], b.shape)
     else:
         n = as_int(dims, "dims")
         if not 0 <= n <= min(a.ndim, b.ndim):
@@ -118,8 +117,8 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
                 f"tensordot: dims={n} for a {list(a.shape)} and b {list(b.shape)}; allowed: 0 to {min(a.ndim, b.ndim)}"
             )
         summed_a, summed_b = tuple(range(a.ndim - n, a.ndim)), tuple(range(n))
-    lengths = [a.shape[d] for d in summed_a]
-    if lengths != [b.shape[d] for d in summed_b]:
+    lengths = tuple(a.shape[d] for d in summed_a if a.ndim)
+    if len(summed_a) > a.ndim or lengths != tuple(b.shape[d] for d in summed_b if b.ndim):
         raise ShapeError(
             f"tensordot: dimensions {summed_a} of a {list(a.shape)} and {summed_b} of b {list(b.shape)} must be "
             "equally many, with equal lengths"
@@ -130,10 +129,6 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     left = a.permute(free_a + summed_a).reshape((count(rows), count(lengths)))
     right = b.permute(summed_b + free_b).reshape((count(lengths), count(columns)))
     return matmul(left, right).reshape(rows + columns)
-
-
-def _listed(dims: Any) -> Any:
-    return dims if isinstance(dims, (tuple, list)) else (dims,)
 
 
 def _plus(op: str, x: Any, product: Any, beta: float, alpha: float) -> Any:

@@ -33,6 +33,7 @@ _MODES = {  # number of spatial axes -> what users call it -> what happens along
     2: {"nearest": "nearest", "nearest-exact": "nearest-exact", "bilinear": "linear", "bicubic": "cubic"},
     3: {"nearest": "nearest", "nearest-exact": "nearest-exact", "trilinear": "linear"},
 }
+_TAPS = {"nearest": 1, "nearest-exact": 1, "linear": 2, "cubic": 4}
 
 
 def _ways(mode: str, align_corners: bool = False, steps: tuple | None = None) -> dict:
@@ -107,8 +108,6 @@ def interpolate_transposed_gradient(xp, gy, x_shape, *, mode, align_corners, ste
 
 # ---------------------------------------------------------------- taps
 
-_TAPS = {"nearest": 1, "nearest-exact": 1, "linear": 2, "cubic": 4}
-
 
 def _along(xp: Any, weights: np.ndarray, axis: int, x: Any) -> Any:
     """One weight per element along an axis, so that it multiplies x."""
@@ -124,12 +123,10 @@ def _taps(
     """
     o = np.arange(m)
     if mode.startswith("nearest"):
-        real = (
-            np.float64 if dtype == np.float64 else np.float32
-        )  # as PyTorch: where o * step is whole, the rounding decides
-        place = (o + (0.5 if mode == "nearest-exact" else 0)).astype(real) * real(
-            n / m if step is None else step
-        )
+        # As PyTorch: where o * step is whole, the rounding decides
+        real = dtype if dtype == np.float64 else np.dtype(np.float32)
+        offset, step = 0.5 if mode == "nearest-exact" else 0, n / m if step is None else step
+        place = np.multiply(o + offset, step, dtype=real)
         return [(np.minimum(place.astype(np.float32).astype(np.int64), n - 1), np.ones(m))]
     if align_corners:  # the first and last elements of both lie on top of each other
         place = o * ((n - 1) / (m - 1) if m > 1 else 0.0)

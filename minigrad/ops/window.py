@@ -113,9 +113,8 @@ def unfold(x: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride
     N, C = x.shape[:2]
     cols = im2col(x, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation)
     Ho, Wo, Kh, Kw = cols.shape[1:5]
-    y = cols.permute(0, 5, 3, 4, 1, 2).reshape(
-        N, C * Kh * Kw, Ho * Wo
-    )  # (N, C, Kh, Kw, Ho, Wo) -> (N, C Kh Kw, Ho Wo)
+    # (N, C, Kh, Kw, Ho, Wo) -> (N, C Kh Kw, Ho Wo)
+    y = cols.permute(0, 5, 3, 4, 1, 2).reshape(N, C * Kh * Kw, Ho * Wo)
     return restore(y)
 
 
@@ -154,9 +153,8 @@ def fold(
             f"and {Ho} x {Wo} = {Ho * Wo} of them fit into an image of {_times(size)} with stride {stride}, "
             f"padding {padding}, dilation {dilation}: x must be (N, C * {Kh * Kw}, {Ho * Wo})"
         )
-    cols = x.reshape(N, rows // (Kh * Kw), Kh, Kw, Ho, Wo).permute(
-        0, 4, 5, 2, 3, 1
-    )  # -> (N, Ho, Wo, Kh, Kw, C)
+    # -> (N, Ho, Wo, Kh, Kw, C)
+    cols = x.reshape(N, rows // (Kh * Kw), Kh, Kw, Ho, Wo).permute(0, 4, 5, 2, 3, 1)
     return restore(col2im(cols, size=size, stride=stride, padding=padding, dilation=dilation))
 
 

@@ -6,25 +6,36 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from minigrad import dtypes
 from minigrad.errors import ArgumentError, ShapeError, StateError
+from minigrad.optim.options import check_ranges, plain
 from minigrad.tensor import Tensor
+
+# What a group may hold beside its options: its parameters, and the rate that schedules start from.
+_NO_OPTIONS = {"params", "initial_lr"}
 
 
 class Optimizer:
     """Base of the optimisers: holds parameters in groups, each with its own hyperparameters.
 
     params:   leaf tensors, as `Module.parameters()` gives them; or groups with options of their own, dictionaries
-              {"params": tensors, option: value, ...}.
+              {"params": tensors, option: value, ...}, such as `param_groups` makes by name.
     defaults: the options of a group that does not say otherwise.
 
-    A subclass defines `_update`; parameters stored in half precision are updated in float32 and rounded once, and
-    what is remembered of them is float32. `param_groups` may be changed at any time (a schedule sets the learning
-    rates); `state` holds what the optimiser remembers of each parameter.
+    A subclass defines `_update`, and names what it remembers of each parameter: `state_numbers` and `state_arrays`
+    from the first step on, `state_optional` arrays under some options. Parameters stored in half precision are updated
+    in float32 and rounded once, and what is remembered of them is float32. `param_groups` may be changed at any time
+    (a schedule sets the learning rates); `state` holds what the optimiser remembers.
     """
 
+    state_numbers: tuple[str, ...] = ()
+    state_arrays: tuple[str, ...] = ()
+    state_optional: tuple[str, ...] = ()
+
     def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
-        self.defaults = defaults
+        self.defaults = {name: plain(value) for name, value in defaults.items()}
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
         given = self._listed(params)
@@ -34,9 +45,10 @@ class Optimizer:
             self.add_param_group(group)
 
     def _listed(self, params: Any) -> list[Any]:
-        if isinstance(params, (Tensor, Mapping)) or not isinstance(params, Iterable):
+        if isinstance(params, (Tensor, Mapping, set)) or not isinstance(params, Iterable):
             raise ArgumentError(
-                f"{type(self).__name__} takes tensors, such as model.parameters(); not {type(params).__name__}"
+                f"{type(self).__name__} takes tensors in a fixed order, such as model.parameters(); "
+                f"not {type(params).__name__}"
             )
         return list(params)
 
@@ -47,7 +59,7 @@ class Optimizer:
             raise ArgumentError(f'a group of {kind} is a dictionary with the key "params", not {group!r:.80}')
         single = isinstance(group["params"], Tensor)
         params = [group["params"]] if single else self._listed(group["params"])
-        unknown = set(group) - set(self.defaults) - {"params"}
+        unknown = set(group) - set(self.defaults) - _NO_OPTIONS
         if unknown:
             known = ", ".join(self.defaults)
             raise ArgumentError(f"{kind} has no option {', '.join(sorted(unknown))}; it has {known}")
@@ -56,14 +68,13 @@ class Optimizer:
         present = {id(p) for g in self.param_groups for p in g["params"]}
         if len({id(p) for p in params} | present) < len(params) + len(present):
             raise ArgumentError("a parameter stands in an optimiser twice")
-        self._check({**self.defaults, **group})
-        self.param_groups.append({**self.defaults, **group, "params": params})
+        options = {**self.defaults, **{n: plain(value) for n, value in group.items() if n != "params"}}
+        self._check(options)
+        self.param_groups.append({**options, "params": params})
 
     def _check(self, options: dict[str, Any]) -> None:
         """Refuse options outside their ranges."""
-        for name in ("lr", "weight_decay", "eps"):
-            if not options.get(name, 0) >= 0:
-                raise ArgumentError(f"{name} must be >= 0, not {options[name]}")
+        check_ranges(options)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or set them to zero."""
@@ -74,6 +85,7 @@ class Optimizer:
                 elif p.grad is not None:
                     p.grad = p.grad.detach().zero_()
 
+    @np.errstate(over="ignore", divide="ignore", invalid="ignore")  # infinities and NaNs are values
     def step(self) -> None:
         """Change every parameter that has a gradient, in place; the graph does not record it."""
         for group in self.param_groups:
@@ -101,44 +113,97 @@ class Optimizer:
         raise NotImplementedError(f"{type(self).__name__} does not define _update()")
 
     def state_dict(self) -> dict[str, Any]:
-        """What is needed to go on, sharing memory with the optimiser; parameters are numbered in order.
+        """What is needed to go on, in numbers and NumPy arrays; parameters are numbered in order.
 
         {"state": {number: {name: array or number}}, "param_groups": [options, with "params": numbers]}
+        On the CPU the arrays share memory with the optimiser: save or copy them before the next step.
         """
         numbers = {id(p): i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
         return {
-            "state": {numbers[id(p)]: dict(state) for p, state in self.state.items()},
+            "state": {
+                numbers[id(p)]: {
+                    name: value if name in self.state_numbers else p.backend.to_host(value)
+                    for name, value in remembered.items()
+                }
+                for p, remembered in self.state.items()
+            },
             "param_groups": [
-                {**g, "params": [numbers[id(p)] for p in g["params"]]} for g in self.param_groups
+                {
+                    **{name: plain(value) for name, value in g.items() if name != "params"},
+                    "params": [numbers[id(p)] for p in g["params"]],
+                }
+                for g in self.param_groups
             ],
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over a copy of a state of the same parameters in the same groups; a StateError has changed nothing."""
+        """Take over a copy of a state of the same parameters in the same groups; a StateError has changed nothing.
+
+        Keys and numbers may have been through JSON (text for a parameter's number, lists for tuples, arrays of one
+        element for numbers). Options come from the state too, learning rates included.
+        """
         if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
             raise StateError(
                 'the state of an optimiser is a dictionary with the keys "state" and "param_groups"'
             )
-        groups = state_dict["param_groups"]
-        if [len(g["params"]) for g in groups] != [len(g["params"]) for g in self.param_groups]:
-            raise StateError(
-                f"the state has groups of {[len(g['params']) for g in groups]} parameters, "
-                f"the optimiser of {[len(g['params']) for g in self.param_groups]}"
-            )
+        options = self._checked_options(state_dict["param_groups"])
         parameters = [p for g in self.param_groups for p in g["params"]]
         loaded: dict[Tensor, dict[str, Any]] = {}
         for number, state in state_dict["state"].items():
+            if not str(number).isdecimal() or int(number) >= len(parameters):
+                raise StateError(
+                    f"the state knows a parameter {number!r}; the optimiser has {len(parameters)}, numbered from 0"
+                )
             p = parameters[int(number)]
-            for name, value in state.items():
-                if getattr(value, "shape", ()) not in ((), p.shape):
-                    raise StateError(
-                        f"{name} of parameter {number} has shape {list(value.shape)}, expected {list(p.shape)}"
-                    )
-            xp, dtype = p.backend.xp, _compute_dtype(p)
-            loaded[p] = {n: xp.array(v, dtype=dtype) if hasattr(v, "shape") else v for n, v in state.items()}
+            loaded[p] = {n: self._checked_value(number, p, n, value) for n, value in state.items()}
+            missing = {*self.state_numbers, *self.state_arrays} - set(state) if state else set()
+            if missing:
+                raise StateError(f"the state of parameter {number} lacks {', '.join(sorted(missing))}")
         self.state = loaded
-        for own, given in zip(self.param_groups, groups, strict=True):
-            own.update({k: v for k, v in given.items() if k != "params"})
+        for own, given in zip(self.param_groups, options, strict=True):
+            own.update(given)
+
+    def _checked_options(self, groups: Any) -> list[dict[str, Any]]:
+        sizes, own_sizes = [len(g["params"]) for g in groups], [len(g["params"]) for g in self.param_groups]
+        if sizes != own_sizes:
+            raise StateError(f"the state has groups of {sizes} parameters, the optimiser of {own_sizes}")
+        options = [{n: plain(value) for n, value in g.items() if n != "params"} for g in groups]
+        for given in options:
+            unknown = set(given) - set(self.defaults) - _NO_OPTIONS
+            if unknown:
+                raise StateError(
+                    f"the state has an option {', '.join(sorted(unknown))}, which {type(self).__name__} has not: "
+                    "it is that of another optimiser"
+                )
+            try:
+                self._check({**self.defaults, **given})
+            except ArgumentError as error:
+                raise StateError(f"the state has an option out of range: {error}") from error
+        return options
+
+    def _checked_value(self, number: Any, p: Tensor, name: str, value: Any) -> Any:
+        """One value of a saved state: a Python number, or a copy of an array, of the type that updates compute in."""
+        if name in self.state_numbers:
+            found = plain(value)
+            if isinstance(found, bool) or not isinstance(found, (int, float)):
+                raise StateError(f"{name} of parameter {number} must be a number, not {type(value).__name__}")
+            return found
+        if name not in (*self.state_arrays, *self.state_optional):
+            raise StateError(
+                f"the state has {name} of parameter {number}, which {type(self).__name__} does not remember: "
+                "it is that of another optimiser"
+            )
+        shape = getattr(value, "shape", None)
+        if shape is None or tuple(shape) != p.shape:
+            given = type(value).__name__ if shape is None else f"of shape {list(shape)}"
+            raise StateError(
+                f"{name} of parameter {number} must be an array of shape {list(p.shape)}, not {given}"
+            )
+        host = value.numpy() if isinstance(value, Tensor) else value
+        # In the parameter's own memory layout, as an update would have made it
+        kept = p.backend.xp.empty_like(p.array, dtype=_compute_dtype(p))
+        kept[...] = p.backend.xp.asarray(host)
+        return kept
 
     def __repr__(self) -> str:
         options = ", ".join(f"{k}={v}" for k, v in self.param_groups[0].items() if k != "params")

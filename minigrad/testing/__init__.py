@@ -1,5 +1,4 @@
-"""Checking gradients of any function, and every promise of an operation. For the tests here, and for operations
-of your own."""
+"""Checks of the gradients of any function, and of every promise of an operation, yours included."""
 
 from minigrad.testing.checked import GradcheckError
 from minigrad.testing.gradients import gradcheck, gradgradcheck

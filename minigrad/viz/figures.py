@@ -46,14 +46,21 @@ def training_curves(
         if points:
             accuracy_axes.plot(*zip(*points), "o-", color=colour, markersize=4, label=label)
     accuracy_axes.set(xlabel="epoch", ylabel="accuracy (%)", title="Accuracy")
-    accuracy_axes.xaxis.get_major_locator().set_params(integer=True)
     if accuracy_axes.lines:
         accuracy_axes.legend()
-    rate_axes.plot(np.arange(1, len(rates) + 1), rates, color=NEUTRAL)
+    else:
+        accuracy_axes.text(0.5, 0.5, "no epoch was finished", ha="center", transform=accuracy_axes.transAxes)
+        accuracy_axes.tick_params(left=False, bottom=False, labelleft=False, labelbottom=False)
+    rate_axes.plot(np.arange(1, len(rates) + 1), rates, color=NEUTRAL, marker=_marker(rates))
     rate_axes.set(xlabel="step", ylabel="learning rate", title="Learning rate")
     for axes in (loss_axes, accuracy_axes, rate_axes):
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
     return figure
+
+
+def _marker(values: Sequence[float]) -> str:
+    return "." if len(values) < 20 else ""  # a line through one point cannot be seen
 
 
 def _draw_losses(axes: Axes, losses: Sequence[float], epochs: Sequence[Mapping[str, float]]) -> None:
@@ -67,14 +74,19 @@ def _draw_losses(axes: Axes, losses: Sequence[float], epochs: Sequence[Mapping[s
     sums = np.concatenate([[0.0], np.cumsum(losses)])
     first = np.maximum(0, steps - window)
     label = "training" if window == 1 else f"training, mean of {window} steps"
-    axes.plot(steps, (sums[steps] - sums[first]) / (steps - first), color=TRAIN, label=label)
+    means = (sums[steps] - sums[first]) / (steps - first)
+    axes.plot(steps, means, color=TRAIN, label=label, marker=_marker(losses))
     points = [(e["step"], e["val_loss"]) for e in epochs if "val_loss" in e]
     if points:
         axes.plot(*zip(*points), "o-", color=HELD_OUT, markersize=4, label="test")
-    axes.set(xlabel="step", ylabel="cross entropy (nats)", title="Loss", yscale="log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set(xlabel="step", ylabel="cross entropy (nats)", title="Loss")
+    if any(0 < loss < np.inf for loss in losses):
+        axes.set_yscale("log")
+        seen = [value for value in (*losses, *(loss for _, loss in points)) if 0 < value < np.inf]
+        decades = np.log10(max(seen) / min(seen))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 4 else (1,)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend()
 
 

@@ -89,7 +89,10 @@ def _page(
     for section in sections:
         parts.append(f'<h2>{escape(section.title)}</h2>\n<p class="note">{escape(section.text)}</p>')
         if section.figure is not None:
-            parts.append(f'<img src="{section.name}.png" alt="{escape(section.title)}">')
+            width = round(
+                96 * section.figure.get_figwidth()
+            )  # a point of Matplotlib's is a point of the page's
+            parts.append(f'<img src="{section.name}.png" width="{width}" alt="{escape(section.title)}">')
     if epochs:
         columns = list(dict.fromkeys(name for row in epochs for name in row))
         parts.append(

@@ -143,7 +143,7 @@ def test_conv1d_is_conv2d_with_one_row(rng):
 
 @pytest.mark.parametrize("N", [1, 3, 7])
 def test_a_batch_that_is_walked_in_pieces_gives_what_each_image_gives(rng, N):
-    """Columns of 900 kB an image: one or two go into a piece."""
+    """Columns of 900 kB an image: one goes into a piece."""
     x, w = drawn(rng, (N, 16, 28, 28), (4, 16, 3, 3))
     x, w = mg.tensor(x, requires_grad=True), mg.tensor(w, requires_grad=True)
     y = ops.conv2d(x, w, padding=1)
