@@ -8,6 +8,7 @@ from importlib import import_module
 
 # Name: the module whose main(arguments) runs it, and what it does. A new command is one line here.
 COMMANDS = {
+    "convert": ("minigrad.convert", "write a PyTorch checkpoint's weights as safetensors"),
     "doctor": ("minigrad.doctor", "show versions, devices and data, and how to add what is missing"),
     "ops": ("minigrad.op_table", "print the table of operations, in Markdown"),
 }

@@ -4,7 +4,8 @@
     python -m minigrad convert checkpoint.pt --list                 # what is in it
     python -m minigrad convert checkpoint.pt ema.safetensors --key model_ema
 
-PyTorch is not needed, and no code in the file is run. Exit code 0 when it is done, 2 when it is not; then nothing was written.
+PyTorch is not needed, and no code in the file is run. Exit code 0 when it is done, 2 when it is not; then nothing was
+written.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         found = find_state_dict(options.weights, options.key)
         if options.list:
             for name, t in found.tensors.items():
-                print(f"{str(t.dtype):<10}{str(list(t.shape)):<22}{_shown(name)}")
+                print(f"{t.dtype!s:<10}{list(t.shape)!s:<22}{_shown(name)}")
             print(f"{options.weights}: {_count(found)}")
         else:
             if _RESERVED in found.tensors:

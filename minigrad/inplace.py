@@ -15,6 +15,8 @@ from minigrad.storage import storage_of
 class InPlace:
     """The methods of Tensor that write to its memory. All of them go through `_write`. (`self` is a Tensor.)"""
 
+    _storage: Any
+
     def _write(self: Any, write: Callable[[Any], Any], *sources: Any) -> Any:
         """The one way to change a tensor: refuse where the graph would not see it, write, count the write."""
         if engine.is_grad_enabled() and (

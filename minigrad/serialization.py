@@ -35,9 +35,7 @@ _DTYPES = {
     "F32": dtypes.float32,
     "F64": dtypes.float64,
 }
-_CHECKSUM = (
-    "minigrad_sha256"  # the metadata's key of the checksum of the file, in which its own digits are zeros
-)
+X
 _ZEROS = b"0" * 64
 
 

@@ -18,6 +18,7 @@ from minigrad import dtypes, engine, ops
 from minigrad.backend import Backend, get_backend
 from minigrad.backward import backward
 from minigrad.errors import DtypeError, GraphError, ShapeError
+from minigrad.host import from_python
 from minigrad.inplace import InPlace
 from minigrad.storage import Storage, storage_of
 
@@ -86,7 +87,7 @@ class Tensor(InPlace):
         backend = get_backend(
             device if device is not None else data.backend if isinstance(data, Tensor) else None
         )
-        host = data.numpy() if isinstance(data, Tensor) else _from_python(data, dtype)
+        host = data.numpy() if isinstance(data, Tensor) else from_python(data, dtype)
         target = dtypes.as_dtype(dtype) if dtype is not None else dtypes.as_dtype(host.dtype)
         self.array = backend.from_host(np.array(host, dtype=target))
         self.backend = backend
@@ -380,7 +381,7 @@ class Tensor(InPlace):
     __xor__ = __rxor__ = ops.bitwise_xor
     __neg__, __abs__, __invert__ = ops.neg, ops.abs, ops.bitwise_not
     __lt__, __le__, __gt__, __ge__ = ops.lt, ops.le, ops.gt, ops.ge
-    __eq__, __ne__ = ops.eq, ops.ne  # type: ignore[assignment]
+    __eq__, __ne__ = ops.eq, ops.ne
     __hash__ = object.__hash__  # == compares elements, but a tensor is a dictionary's key by identity
 
     if TYPE_CHECKING:  # the methods attached below
@@ -392,29 +393,6 @@ class Tensor(InPlace):
 for _name in ops.METHODS:
     setattr(Tensor, _name, getattr(ops, _name))
 engine.Tensor = Tensor
-
-
-def _from_python(data: Any, dtype: Any = None) -> np.ndarray:
-    """NumPy's arrays keep their dtype; Python floats become float32 (unless `dtype` asks for more), ints int64."""
-    if isinstance(data, (np.ndarray, np.generic)):
-        return np.asarray(data)
-    if isinstance(data, (list, tuple)) and any(isinstance(d, Tensor) for d in data):
-        data = [d.numpy() if isinstance(d, Tensor) else d for d in data]
-    try:
-        array = np.asarray(data)
-    except ValueError as error:
-        raise ShapeError(f"nested lists must be rectangular: {error}") from error
-    if array.dtype == object or array.dtype.kind not in "biuf":
-        raise DtypeError(f"a tensor is made of numbers, not of {type(data).__name__} {data!r:.80}")
-    if array.dtype == np.float64 and dtype is None and not _holds_numpy(data):
-        array = array.astype(dtypes.DEFAULT_FLOAT)
-    return array
-
-
-def _holds_numpy(data: Any) -> bool:
-    while isinstance(data, (list, tuple)) and data:
-        data = data[0]
-    return isinstance(data, (np.ndarray, np.generic)) or hasattr(data, "__array__")
 
 
 def seed(root: Tensor, gradient: Any) -> Tensor:

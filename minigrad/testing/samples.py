@@ -13,7 +13,8 @@ from minigrad.autograd import grad
 from minigrad.backend import default_backend
 from minigrad.creation import from_numpy
 from minigrad.errors import MinigradError
-from minigrad.op import Draw, Operation, Sample
+from minigrad.op import Operation
+from minigrad.sample import Draw, Sample
 from minigrad.tensor import Tensor
 
 

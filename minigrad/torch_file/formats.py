@@ -65,16 +65,16 @@ def _read_archive(file: IO[bytes], size: int) -> Any:
     _check_entries(list(entries.values()), size)
     pickles = [name for name in entries if name == "data.pkl" or name.partition("/")[2] == "data.pkl"]
     if len(pickles) != 1:
-        raise DataError(
-            f"the archive has {len(pickles)} entries NAME/data.pkl; a PyTorch checkpoint has one"
-        )
+        raise DataError(f"the archive has {len(pickles)} entries NAME/data.pkl; a PyTorch checkpoint has one")
     folder = pickles[0].removesuffix("data.pkl")
     if f"{folder}constants.pkl" in entries:
         raise DataError(
             "this is a TorchScript program, not a file of weights; in PyTorch, "
             "torch.save(torch.jit.load(path).state_dict(), new_path) makes one"
         )
-    order = _read_entry(archive, entries[f"{folder}byteorder"]) if f"{folder}byteorder" in entries else b"little"
+    order = (
+        _read_entry(archive, entries[f"{folder}byteorder"]) if f"{folder}byteorder" in entries else b"little"
+    )
     if order not in (b"little", b"big"):
         raise damaged(f"its byte order is {quoted(order)}")
 
@@ -126,7 +126,7 @@ def _read_stream(file: IO[bytes], size: int, start: bytes) -> Any:
     magic, protocol = _plain(source), _plain(source)
     if magic != _LEGACY_MAGIC or protocol != _LEGACY_PROTOCOL:
         raise DataError(
-            "this is a pickle, but not one that torch.save has written; in PyTorch, torch.save(value, new_path) makes one"
+            "this is a pickle, but none that torch.save has written; in PyTorch, torch.save(value, path) makes one"
         )
     machine = _plain(source)
     little = machine.get("little_endian") if isinstance(machine, dict) else None

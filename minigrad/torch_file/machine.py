@@ -1,8 +1,9 @@
 """A machine for pickles that can build plain values and nothing else.
 
-A pickle is a program for a small stack machine. This is that machine without its dangerous part: it imports no module and
-calls no function of the file's choice. A name that the program asks for becomes an Opaque; calling one becomes a look-up
-in a table of builders, ours, and otherwise another Opaque. Which opcode does what is said in `opcodes`.
+A pickle is a program for a small stack machine. This is that machine without its dangerous part: it imports no
+module and calls no function of the file's choice. A name that the program asks for becomes an Opaque; calling one
+becomes a look-up in a table of builders, ours, and otherwise another Opaque. Which opcode does what is said in
+`opcodes`.
 """
 
 from __future__ import annotations

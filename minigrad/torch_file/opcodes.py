@@ -1,7 +1,8 @@
 """What each opcode of a pickle does to the machine, and running a pickle from its first opcode to its last.
 
-Every file ends in a value or in a DataError, in bounded time and memory: reads stop at the end of the file, and the number
-of opcodes, the depth and the size of what is built are limited. The opcodes are documented in Python's `pickletools`.
+Every file ends in a value or in a DataError, in bounded time and memory: reads stop at the end of the file, and the
+number of opcodes, the depth and the size of what is built are limited. The opcodes are documented in Python's
+`pickletools`.
 """
 
 from __future__ import annotations
@@ -45,11 +46,13 @@ def run_pickle(source: Source, builders: Mapping[str, Builder], persistent: Buil
 
 
 def check_size(root: Any) -> None:
-    """Refuse what an ordinary recursive function could not walk: cycles, great depth, and few values repeated endlessly.
+    """Refuse what an ordinary recursive function could not walk: cycles, great depth, few values repeated endlessly.
 
     Shared values are weighed once here, however often they would be met on such a walk.
     """
-    known: dict[int, tuple[int, int] | None] = {}  # (values in it, its depth); None for those we are inside of
+    known: dict[
+        int, tuple[int, int] | None
+    ] = {}  # (values in it, its depth); None for those we are inside of
     waiting = [root]
     while waiting:
         value = waiting[-1]
@@ -104,7 +107,7 @@ def _python2_text(content: bytes) -> str | bytes:
 def _quoted_text(line: bytes) -> str | bytes:
     if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
         raise damaged("a text in its pickle has no quotes")
-    return _python2_text(codecs.escape_decode(line[1:-1])[0])  # type: ignore[attr-defined]
+    return _python2_text(codecs.escape_decode(line[1:-1])[0])
 
 
 def _pairs(items: list[Any]) -> dict[Any, Any]:

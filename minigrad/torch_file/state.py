@@ -12,7 +12,17 @@ from minigrad.torch_file.machine import Opaque, quoted
 from minigrad.torch_file.tensors import largest_total
 
 # Under what training scripts keep the weights; the first that is there is taken.
-USUAL_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params", "model_ema")
+USUAL_KEYS = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+    "network",
+    "module",
+    "weights",
+    "params",
+    "model_ema",
+)
 # What wrappers put before every name: DataParallel and DistributedDataParallel, and torch.compile
 _WRAPPERS = ("module.", "_orig_mod.")
 
@@ -72,7 +82,9 @@ def _choose(value: Any, key: str | None) -> tuple[dict[Any, Any], str | None, li
         if key is None and _has_tensors(value):
             return value, None, nested
         if key is None and len(nested) != 1:
-            problem = "several sets of tensors by name; choose one by its key" if nested else "no tensors by name"
+            problem = (
+                "several sets of tensors by name; choose one by its key" if nested else "no tensors by name"
+            )
             raise DataError(f"the file holds {problem}; there are {_listed(nested or list(value))}")
         key = key or nested[0]
     elif key not in nested:
@@ -86,7 +98,10 @@ def _has_tensors(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and all(isinstance(name, str) for name in value)
-        and any(isinstance(part, Tensor) or (isinstance(part, Opaque) and part.is_tensor) for part in value.values())
+        and any(
+            isinstance(part, Tensor) or (isinstance(part, Opaque) and part.is_tensor)
+            for part in value.values()
+        )
     )
 
 

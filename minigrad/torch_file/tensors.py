@@ -38,8 +38,8 @@ _KINDS: dict[str, np.dtype | int] = {
 _STORAGE_MODULES = {"torch", "torch.storage", "torch.cuda"}
 _MAX_DIMS = 64  # NumPy's limit, and PyTorch's
 
-# A tensor may be larger than its memory, by strides of 0. A file may describe tensors of this many bytes for each of its
-# own, and this many besides; more is a small file that means to fill a large memory.
+# A tensor may be larger than its memory, by strides of 0. A file may describe tensors of this many bytes for each of
+# its own, and this many besides; more is a small file that means to fill a large memory.
 _GROWTH, _ALLOWANCE = 16, 1 << 26
 
 _FOREIGN = {
@@ -138,7 +138,7 @@ class TensorBuilders:
         if memory is None:
             self.room -= numel * itemsize
             if self.room < 0:
-                raise damaged(f"memory {quoted(key)} of {numel * itemsize:,} bytes is more than the file can hold")
+                raise damaged(f"memory {quoted(key)} is larger than the file can hold")
             memory = self.memories[key] = Memory(itemsize, numel * itemsize)
             memory.is_bool = name == "BoolStorage"
         elif len(memory.raw) != numel * itemsize or memory.is_bool != (name == "BoolStorage"):
@@ -166,11 +166,11 @@ class TensorBuilders:
             count *= n
             last += (n - 1) * step
         if count * dtype.itemsize > self.largest:
-            raise damaged(f"a tensor in it has {count * dtype.itemsize:,} bytes, far more than the file")
+            raise damaged("a tensor in it has far more bytes than the file")
         if count == 0:
             return Tensor._wrap(np.empty(size, dtype), self.backend)
         if (last + 1) * dtype.itemsize > len(raw):
-            raise damaged(f"a tensor in it has elements up to number {last:,}, beyond the end of its memory")
+            raise damaged("a tensor in it has elements beyond the end of its memory")
         # The stride of a dimension of length 1 has no meaning, and may be any number
         strides = [(step if n > 1 else 0) * dtype.itemsize for n, step in zip(size, stride)]
         array: np.ndarray = np.ndarray(size, dtype, raw, offset * dtype.itemsize, strides)
@@ -184,7 +184,10 @@ class TensorBuilders:
 
     def subclass(self, function: Any, kind: Any, arguments: Any, state: Any) -> Any:
         """torch._tensor._rebuild_from_type_v2: a tensor with attributes, which are not kept."""
-        plain = {"torch._utils._rebuild_tensor_v2": self.tensor, "torch._utils._rebuild_tensor_v3": self.tensor_of_dtype}
+        plain: dict[str, Builder] = {
+            "torch._utils._rebuild_tensor_v2": self.tensor,
+            "torch._utils._rebuild_tensor_v3": self.tensor_of_dtype,
+        }
         name = function.name if isinstance(function, Opaque) else "an unknown function"
         if name not in plain:
             return Opaque(_FOREIGN.get(name, f"a tensor made by {quoted(name)[1:-1]}"), is_tensor=True)
