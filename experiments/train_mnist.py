@@ -58,7 +58,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     add("--depth", type=positive_int, default=8, help=f"of resnet and plain: 6n + 2 {default}")
     add("--epochs", type=positive_int, default=4, help=f"passes over the training images {default}")
-    add("--batch-size", type=positive_int, default=128, help=f"images per step {default}")
+    add("--batch-size", type=positive_int, default=64, help=f"images per step {default}")
     add("--lr", type=positive_float, default=0.1, help=f"highest learning rate of the cycle {default}")
     add("--device", default=None, help="where to compute (default: $MINIGRAD_DEVICE, or cpu)")
     add("--seed", type=int, default=0, help=f"of weights, order and augmentation, from 0 {default}")

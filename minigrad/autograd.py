@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from minigrad.backward import backward
+from minigrad.backward import backward, seed
 from minigrad.errors import GraphError
-from minigrad.tensor import Tensor, seed
+from minigrad.tensor import Tensor
 
 
 def grad(

@@ -17,7 +17,7 @@ from typing import Any
 from minigrad import dtypes, engine, observe
 from minigrad.backend import Backend
 from minigrad.engine import Node, describe, edge_of
-from minigrad.errors import GraphError
+from minigrad.errors import GraphError, ShapeError
 
 TracedNamespace: Any = None  # set by minigrad.ops: traced operations in NumPy's spelling
 
@@ -90,6 +90,29 @@ def backward(
         engine.Tensor._wrap(g, x.backend) if g is not None and not create_graph else g
         for g, x in zip(found, inputs or (), strict=True)
     ]
+
+
+def seed(root: Any, gradient: Any) -> Any:
+    """The gradient a backward pass starts from at `root`, checked; 1 if none is given and the root is one number."""
+    if not root.requires_grad:
+        raise GraphError(
+            "nothing to differentiate: the tensor does not require grad and no recorded operation made it"
+        )
+    if gradient is None:
+        if root.array.size != 1:
+            raise GraphError(
+                f"backward without a gradient needs a tensor of one element, not of shape {list(root.shape)}; "
+                "pass gradient="
+            )
+        return engine.Tensor._wrap(root.backend.xp.ones_like(root.array), root.backend)
+    gradient = (
+        gradient if isinstance(gradient, engine.Tensor) else engine.Tensor(gradient, device=root.backend)
+    )
+    if gradient.shape != root.shape:
+        raise ShapeError(
+            f"the gradient has shape {list(gradient.shape)}, the tensor {list(root.shape)}; they must agree"
+        )
+    return gradient.to(dtype=root.dtype)
 
 
 def _plan(roots: list[tuple[Any, int]], wanted: set | None) -> tuple[dict[Any, int], set]:

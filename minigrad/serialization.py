@@ -35,7 +35,8 @@ _DTYPES = {
     "F32": dtypes.float32,
     "F64": dtypes.float64,
 }
-X
+# The metadata's key of the checksum of the whole file, in which its own digits are zeros
+CHECKSUM = "minigrad_sha256"
 _ZEROS = b"0" * 64
 
 

@@ -7,7 +7,6 @@ everything about graphs in `minigrad/engine`. Names, arguments and results are P
 from __future__ import annotations
 
 import copy
-import itertools
 import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -16,13 +15,12 @@ import numpy as np
 
 from minigrad import dtypes, engine, ops
 from minigrad.backend import Backend, get_backend
-from minigrad.backward import backward
+from minigrad.backward import backward, seed
 from minigrad.errors import DtypeError, GraphError, ShapeError
+from minigrad.hooks import HookHandle
 from minigrad.host import from_python
 from minigrad.inplace import InPlace
 from minigrad.storage import Storage, storage_of
-
-_hook_ids = itertools.count()
 
 
 def _reflected(name: str) -> Callable[[Tensor, Any], Any]:
@@ -32,17 +30,6 @@ def _reflected(name: str) -> Callable[[Tensor, Any], Any]:
 
 def _caster(dtype: np.dtype) -> Callable[[Tensor], Tensor]:
     return lambda self: self.to(dtype=dtype)
-
-
-class HookHandle:
-    """What registering a hook returns; `remove()` takes the hook away again."""
-
-    def __init__(self, hooks: dict[int, Callable], key: int) -> None:
-        self._hooks, self._key = hooks, key
-
-    def remove(self) -> None:
-        """Take the hook away; a second call does nothing."""
-        self._hooks.pop(self._key, None)
 
 
 class Tensor(InPlace):
@@ -310,16 +297,14 @@ class Tensor(InPlace):
             hooks = self._node.hooks.setdefault(self._output, {})
         else:
             hooks = self._hooks = {} if self._hooks is None else self._hooks
-        hooks[key := next(_hook_ids)] = hook
-        return HookHandle(hooks, key)
+        return HookHandle.adding(hook, hooks)
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> HookHandle:
         """Call `hook(leaf)` each time this leaf's `.grad` has been added to."""
         if not self.is_leaf or not self.requires_grad:
             raise GraphError("only a leaf that requires grad accumulates a gradient")
         self._accumulated_hooks = {} if self._accumulated_hooks is None else self._accumulated_hooks
-        self._accumulated_hooks[key := next(_hook_ids)] = hook
-        return HookHandle(self._accumulated_hooks, key)
+        return HookHandle.adding(hook, self._accumulated_hooks)
 
     # ------------------------------------------------ devices and types
 
@@ -393,24 +378,3 @@ class Tensor(InPlace):
 for _name in ops.METHODS:
     setattr(Tensor, _name, getattr(ops, _name))
 engine.Tensor = Tensor
-
-
-def seed(root: Tensor, gradient: Any) -> Tensor:
-    """The gradient a backward pass starts from at `root`, checked; 1 if none is given and the root is one number."""
-    if not root.requires_grad:
-        raise GraphError(
-            "nothing to differentiate: the tensor does not require grad and no recorded operation made it"
-        )
-    if gradient is None:
-        if root.array.size != 1:
-            raise GraphError(
-                f"backward without a gradient needs a tensor of one element, not of shape {list(root.shape)}; "
-                "pass gradient="
-            )
-        return Tensor._wrap(root.backend.xp.ones_like(root.array), root.backend)
-    gradient = gradient if isinstance(gradient, Tensor) else Tensor(gradient, device=root.backend)
-    if gradient.shape != root.shape:
-        raise ShapeError(
-            f"the gradient has shape {list(gradient.shape)}, the tensor {list(root.shape)}; they must agree"
-        )
-    return gradient.to(dtype=root.dtype)

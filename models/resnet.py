@@ -1,7 +1,7 @@
-"""Residual networks (He et al. 2016): the family for small images, and ResNet-18.
+"""Residual networks (He et al. 2016): ResNet-18 to 152, and the family for small images.
 
+    resnet50(num_classes=1000, in_channels=3, stem="imagenet") # ImageNet; stem="small" for 32 x 32 images
     resnet20(num_classes=10, in_channels=3)                    # CIFAR and MNIST: depth 6n + 2
-    resnet18(num_classes=1000, in_channels=3, stem="imagenet") # ImageNet; stem="small" for 32 x 32 images
     resnet20(residual=False)                                   # the plain twin: the same layers without the shortcuts
 
 State names are torchvision's (`layer1.0.conv1.weight`, `layer2.0.downsample.0.weight`, `fc.bias`).
@@ -15,51 +15,7 @@ from minigrad import nn
 from minigrad.errors import ArgumentError
 from minigrad.nn import functional as F
 from minigrad.tensor import Tensor
-
-
-class PadShortcut(nn.Module):
-    """Shortcut without parameters: every stride-th pixel, and zeros for the new channels.
-
-    Half of the new channels stand before the old ones, half after. Source: He et al. 2016, section 3.3, option A.
-    """
-
-    def __init__(self, new_channels: int, stride: int) -> None:
-        self.new_channels, self.stride = new_channels, stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (N, C, H, W) to (N, C + new_channels, H / stride, W / stride), sizes rounded up."""
-        before = self.new_channels // 2
-        x = x[:, :, :: self.stride, :: self.stride]
-        return F.pad(x, (0, 0, 0, 0, before, self.new_channels - before))
-
-
-class BasicBlock(nn.Module):
-    """y = relu(bn(conv(relu(bn(conv(x))))) + shortcut(x)), with 3x3 convolutions.
-
-    The shortcut is x itself where shapes agree, else `downsample`. Source: He et al. 2016, figure 5, left.
-    """
-
-    def __init__(self, in_channels: int, channels: int, stride: int, shortcut: str, residual: bool) -> None:
-        self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.residual = residual
-        self.downsample: nn.Module | None = None
-        if residual and (stride != 1 or in_channels != channels):
-            if shortcut == "projection":
-                projection = nn.Conv2d(in_channels, channels, 1, stride, bias=False)
-                self.downsample = nn.Sequential(projection, nn.BatchNorm2d(channels))
-            else:
-                self.downsample = PadShortcut(channels - in_channels, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (N, in_channels, H, W) to (N, channels, H / stride, W / stride), sizes rounded up."""
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        if self.residual:
-            y = y + (x if self.downsample is None else self.downsample(x))
-        return F.relu(y)
+from models.residual_block import BasicBlock, Block, Bottleneck
 
 
 class ResNet(nn.Module):
@@ -67,13 +23,16 @@ class ResNet(nn.Module):
 
     blocks:      number of blocks of each stage; every stage but the first halves height and width.
     first_stride, stem_channels: 2 lets the first stage halve them too; the stem may be narrower than it is.
-    widths:      number of channels of each stage.
+    widths:      number of channels of each stage; bottleneck blocks put out 4 times as many.
     num_classes: length of the output.
     in_channels: channels of the input.
     stem:        "imagenet" (7x7 with stride 2, then 3x3 max pooling: images of about 224 pixels) or "small" (3x3:
                  about 32).
     shortcut:    where shapes change, "projection" (1x1 convolution) or "pad" (every other pixel, and zeros).
     residual:    False for the plain twin: the same layers without the shortcuts.
+    bottleneck:  whether blocks are `Bottleneck` rather than `BasicBlock`.
+    zero_init_residual: whether the last norm of each branch begins with weight 0, so that each block begins as its
+                 shortcut (Goyal et al. 2017, section 5.1).
 
     Shapes: x (N, in_channels, H, W); y (N, num_classes), logits.
     Raises ArgumentError for an unknown stem or shortcut. Initialised as in He et al. 2015, equation 14.
@@ -91,6 +50,8 @@ class ResNet(nn.Module):
         residual: bool = True,
         first_stride: int = 1,
         stem_channels: int | None = None,
+        bottleneck: bool = False,
+        zero_init_residual: bool = False,
     ) -> None:
         if stem not in ("imagenet", "small"):
             raise ArgumentError(f'stem must be "imagenet" or "small", not {stem!r}')
@@ -100,6 +61,10 @@ class ResNet(nn.Module):
             raise ArgumentError(
                 f"each stage needs a number of blocks and a width, not {len(blocks)} and {len(widths)}"
             )
+        if zero_init_residual and not residual:
+            raise ArgumentError(
+                "zero_init_residual needs the shortcuts: without them the network would put out 0"
+            )
         channels = widths[0] if stem_channels is None else stem_channels
         if stem == "imagenet":
             self.conv1 = nn.Conv2d(in_channels, channels, 7, 2, padding=3, bias=False)
@@ -108,17 +73,20 @@ class ResNet(nn.Module):
         self.bn1 = nn.BatchNorm2d(channels)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1) if stem == "imagenet" else nn.Identity()
         self.stages = len(blocks)
+        block: type[Block] = Bottleneck if bottleneck else BasicBlock
         for i, (count, width) in enumerate(zip(blocks, widths)):
             layer = nn.Sequential()
             for j in range(count):
                 stride = (2 if i > 0 else first_stride) if j == 0 else 1
-                layer.append(BasicBlock(channels, width, stride, shortcut, residual))
-                channels = width
+                layer.append(block(channels, width, stride, shortcut, residual))
+                channels = width * block.expansion
             setattr(self, f"layer{i + 1}", layer)
         self.fc = nn.Linear(channels, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if zero_init_residual and isinstance(module, Block):
+                nn.init.zeros_(module.last_norm().get_parameter("weight"))
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, in_channels, H, W) to logits (N, num_classes)."""
@@ -171,12 +139,118 @@ def resnet20(
     return small_resnet(20, num_classes, in_channels, shortcut, residual)
 
 
+def resnet32(
+    num_classes: int = 10, in_channels: int = 3, shortcut: str = "projection", residual: bool = True
+) -> ResNet:
+    """Depth 32, five blocks per stage: 0.47 million parameters."""
+    return small_resnet(32, num_classes, in_channels, shortcut, residual)
+
+
+def resnet44(
+    num_classes: int = 10, in_channels: int = 3, shortcut: str = "projection", residual: bool = True
+) -> ResNet:
+    """Depth 44, seven blocks per stage: 0.66 million parameters."""
+    return small_resnet(44, num_classes, in_channels, shortcut, residual)
+
+
+def resnet56(
+    num_classes: int = 10, in_channels: int = 3, shortcut: str = "projection", residual: bool = True
+) -> ResNet:
+    """Depth 56, nine blocks per stage: 0.86 million parameters."""
+    return small_resnet(56, num_classes, in_channels, shortcut, residual)
+
+
+def resnet110(
+    num_classes: int = 10, in_channels: int = 3, shortcut: str = "projection", residual: bool = True
+) -> ResNet:
+    """Depth 110, eighteen blocks per stage: 1.73 million parameters."""
+    return small_resnet(110, num_classes, in_channels, shortcut, residual)
+
+
+def large_resnet(
+    blocks: Sequence[int],
+    num_classes: int,
+    in_channels: int,
+    stem: str,
+    shortcut: str,
+    residual: bool,
+    bottleneck: bool,
+    zero_init_residual: bool,
+) -> ResNet:
+    """A ResNet of four stages with 64, 128, 256, 512 channels. Source: He et al. 2016, table 1."""
+    return ResNet(
+        blocks,
+        (64, 128, 256, 512),
+        num_classes,
+        in_channels,
+        stem,
+        shortcut,
+        residual,
+        bottleneck=bottleneck,
+        zero_init_residual=zero_init_residual,
+    )
+
+
 def resnet18(
     num_classes: int = 1000,
     in_channels: int = 3,
     stem: str = "imagenet",
     shortcut: str = "projection",
     residual: bool = True,
+    zero_init_residual: bool = False,
 ) -> ResNet:
-    """ResNet-18: stages of two blocks with 64, 128, 256, 512 channels; 11.7 million parameters for 1000 classes."""
-    return ResNet([2, 2, 2, 2], [64, 128, 256, 512], num_classes, in_channels, stem, shortcut, residual)
+    """ResNet-18: stages of 2, 2, 2, 2 basic blocks; 11.7 million parameters for 1000 classes."""
+    options = (num_classes, in_channels, stem, shortcut, residual)
+    return large_resnet((2, 2, 2, 2), *options, False, zero_init_residual)
+
+
+def resnet34(
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    stem: str = "imagenet",
+    shortcut: str = "projection",
+    residual: bool = True,
+    zero_init_residual: bool = False,
+) -> ResNet:
+    """ResNet-34: stages of 3, 4, 6, 3 basic blocks; 21.8 million parameters for 1000 classes."""
+    options = (num_classes, in_channels, stem, shortcut, residual)
+    return large_resnet((3, 4, 6, 3), *options, False, zero_init_residual)
+
+
+def resnet50(
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    stem: str = "imagenet",
+    shortcut: str = "projection",
+    residual: bool = True,
+    zero_init_residual: bool = False,
+) -> ResNet:
+    """ResNet-50: stages of 3, 4, 6, 3 bottleneck blocks; 25.6 million parameters for 1000 classes."""
+    options = (num_classes, in_channels, stem, shortcut, residual)
+    return large_resnet((3, 4, 6, 3), *options, True, zero_init_residual)
+
+
+def resnet101(
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    stem: str = "imagenet",
+    shortcut: str = "projection",
+    residual: bool = True,
+    zero_init_residual: bool = False,
+) -> ResNet:
+    """ResNet-101: stages of 3, 4, 23, 3 bottleneck blocks; 44.5 million parameters for 1000 classes."""
+    options = (num_classes, in_channels, stem, shortcut, residual)
+    return large_resnet((3, 4, 23, 3), *options, True, zero_init_residual)
+
+
+def resnet152(
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    stem: str = "imagenet",
+    shortcut: str = "projection",
+    residual: bool = True,
+    zero_init_residual: bool = False,
+) -> ResNet:
+    """ResNet-152: stages of 3, 8, 36, 3 bottleneck blocks; 60.2 million parameters for 1000 classes."""
+    options = (num_classes, in_channels, stem, shortcut, residual)
+    return large_resnet((3, 8, 36, 3), *options, True, zero_init_residual)

@@ -64,7 +64,12 @@ def parse_idx(content: bytes | bytearray, name: str = "IDX data") -> npt.NDArray
             f"{name} {problem}: its header announces shape {shape} of {dtype.name}, {expected:,} bytes in all, "
             f"but it has {len(content):,}"
         )
-    values = np.frombuffer(content, dtype, offset=begin).reshape(shape)
+    try:
+        values = np.frombuffer(content, dtype, offset=begin).reshape(shape)
+    except ValueError as error:  # too many dimensions, or sizes whose product is 0 and yet too large
+        raise DataError(
+            f"{name} is damaged: its header announces {ndim} dimensions {shape} ({error})"
+        ) from None
     return values.astype(dtype.newbyteorder("="), copy=False)
 
 

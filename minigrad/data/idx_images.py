@@ -23,15 +23,21 @@ class IdxImages:
     files: OfficialFiles
     folders: tuple[str, ...]
 
-    def dataset(self, images: npt.NDArray, labels: npt.NDArray, name: str) -> ArrayDataset:
-        """Images (n, 28, 28) and labels (n,), checked, as a dataset of (n, 1, 28, 28) and int64."""
+    def dataset(
+        self, images: npt.NDArray, labels: npt.NDArray, name: str, of_images: str = "", of_labels: str = ""
+    ) -> ArrayDataset:
+        """Images (n, 28, 28) and labels (n,), checked, as a dataset of (n, 1, 28, 28) and int64.
+
+        of_images, of_labels: the files they came from, for messages; by default the dataset's name.
+        """
+        of_images, of_labels = of_images or name, of_labels or name
         if images.dtype != np.uint8 or images.shape[1:] != (28, 28):
             raise DataError(
-                f"{name}: images must be uint8 of shape (n, 28, 28), got {images.dtype} {images.shape}"
+                f"{of_images}: images must be uint8 of shape (n, 28, 28), got {images.dtype} {images.shape}"
             )
         if labels.ndim != 1:
-            raise DataError(f"{name}: labels must have shape (n,), got {labels.shape}")
-        check_labels(labels, len(self.classes), name)
+            raise DataError(f"{of_labels}: labels must have shape (n,), got {labels.shape}")
+        check_labels(labels, len(self.classes), of_labels)
         return ArrayDataset(images[:, None], labels.astype(np.int64), classes=self.classes, name=name)
 
     def from_root(self, root: Path, split: str) -> ArrayDataset:
@@ -41,7 +47,8 @@ class IdxImages:
             images, labels = (_plain_or_gz(folder / name) for name in names)
             if images is not None and labels is not None:
                 arrays = read_idx(images), read_idx(labels)
-                return self.dataset(*arrays, f"{self.title} {split}, {len(arrays[0]):,} images from {folder}")
+                name = f"{self.title} {split}, {len(arrays[0]):,} images from {folder}"
+                return self.dataset(*arrays, name, str(images), str(labels))
             if images is not None or labels is not None:
                 missing = names[0] if images is None else names[1]
                 raise DataError(

@@ -32,7 +32,7 @@ class IndexableDataset(Protocol):
 
 @dataclass
 class _Position:
-    """The next batch that an iteration will hand out; past the last batch the epoch is over, but its loop is not yet."""
+    """The next batch that an iteration will hand out; past the last one its loop has only to end."""
 
     epoch: int
     batch: int

@@ -18,14 +18,15 @@ def parse_npz(content: bytes, name: str, keys: Sequence[str]) -> dict[str, npt.N
     anything but plain arrays, or lacks one of them.
     """
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise DataError(f"{name} is no .npz file, but a single array")
+        archive = np.load(io.BytesIO(content), allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise DataError(f"{name} is no .npz file, but a single array")
+        with archive:
+            if missing := set(keys) - set(archive.files):
+                raise DataError(f"{name} lacks the arrays {', '.join(sorted(missing))}")
             arrays = {key: archive[key] for key in keys}
     except DataError:
         raise
-    except KeyError as error:
-        raise DataError(f"{name} lacks an array: {error.args[0]}") from None
     except Exception as error:  # a damaged archive can fail in any way: every one of them means this
         raise DataError(f"{name} is damaged or no .npz file ({type(error).__name__}: {error})") from None
     for key, array in arrays.items():

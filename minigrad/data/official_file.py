@@ -1,4 +1,4 @@
-"""A data set's files as their authors published them: how a copy is told to be one, bit for bit, and how it is fetched."""
+"""A data set's files as their authors published them: how a copy is recognised, bit for bit, and fetched."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def read_official(folder: Path, files: OfficialFiles, split: str) -> dict[str, b
 
 
 def fetch_official(file: OfficialFile, mirrors: Sequence[str], folder: Path, progress: bool) -> None:
-    """Bring one file into `folder`, unpacked, from the first mirror that has its gzip; SourcesFailedError if none has."""
+    """Bring one file into `folder`, unpacked, from the first mirror that has it; SourcesFailedError if none has."""
     packed_name = file.name + ".gz"
     sources = [mirror + packed_name for mirror in mirrors]
     checksum = f"md5:{file.gz_md5}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ AHEAD = 2  # results kept ready for each thread
 
 def prefetched(
     make: Callable[[Number], Result], numbers: Iterable[Number], num_workers: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """make(number) for each number, in order, computed by `num_workers` threads at most 2 num_workers results ahead.
 
     With num_workers 0 each result is computed when it is asked for. An error in `make` is raised here in its turn, with

@@ -59,9 +59,7 @@ class RandomSampler:
     Raises ArgumentError for numbers out of range.
     """
 
-    def __init__(
-        self, data_source: Sized, replacement: bool = False, num_samples: int | None = None
-    ) -> None:
+    def __init__(self, data_source: Sized, replacement: bool = False, num_samples: int | None = None) -> None:
         self.count, self.replacement = len(data_source), replacement
         self.num_samples = _num_samples(num_samples, self.count)
         if not replacement and self.num_samples > self.count:

@@ -11,20 +11,25 @@ from minigrad.nn.parameter import Parameter
 from minigrad.tensor import Tensor
 
 
-class _BatchNorm(Module):
-    """What both batch norms share; a subclass says which numbers of dimensions it takes."""
+class ChannelNorm(Module):
+    """What batch and instance norms share: weight and bias per channel, and running averages of the statistics.
+
+    A subclass says which numbers of dimensions it takes.
+    """
 
     dims: tuple[int, ...] = ()
+    # Files may lack it, such as those of models older than the counter: it is left as it is then, as in PyTorch
+    _optional_state = ("num_batches_tracked",)
 
     def __init__(
         self,
         num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        device: Any = None,
-        dtype: Any = None,
+        eps: float,
+        momentum: float | None,
+        affine: bool,
+        track_running_stats: bool,
+        device: Any,
+        dtype: Any,
     ) -> None:
         kind = type(self).__name__
         if num_features < 1:
@@ -49,14 +54,38 @@ class _BatchNorm(Module):
         self.register_buffer("running_var", variance)
         self.register_buffer("num_batches_tracked", batches)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (N, C, ...) to y of the same shape, each channel normalised."""
-        if x.ndim not in self.dims or x.shape[1] != self.num_features:
+    def _check(self, x: Tensor, channels_at: int) -> None:
+        """Refuse another number of dimensions or channels."""
+        if x.ndim not in self.dims or x.shape[channels_at] != self.num_features:
             wanted = " or ".join(f"{d}-dimensional" for d in self.dims)
             raise ShapeError(
                 f"{type(self).__name__}({self.num_features}) takes {wanted} inputs with {self.num_features} channels, "
                 f"not shape {list(x.shape)}"
             )
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class _BatchNorm(ChannelNorm):
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, ...) to y of the same shape, each channel normalised."""
+        self._check(x, channels_at=1)
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
@@ -65,12 +94,6 @@ class _BatchNorm(Module):
         use_batch = self.training or self.running_mean is None
         return ops.batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias, use_batch, momentum, self.eps
-        )
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
         )
 
 
@@ -112,3 +135,14 @@ class BatchNorm2d(_BatchNorm):
     """
 
     dims = (4,)
+
+
+class BatchNorm3d(_BatchNorm):
+    """Batch normalisation of volumes (N, C, D, H, W); everything else is as in `BatchNorm2d`.
+
+    >>> import minigrad as mg
+    >>> mg.nn.BatchNorm3d(2)(mg.ones(1, 2, 2, 2, 2)).shape
+    (1, 2, 2, 2, 2)
+    """
+
+    dims = (5,)

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from itertools import count
 from typing import Any
 
 from minigrad.errors import ArgumentError
 from minigrad.nn.module import Module
+from minigrad.nn.tree import free_name
+
+
+def _set_child(container: Module, name: Any, module: Any) -> None:
+    """Set a module under that name, if it is one and the name is free."""
+    kind = type(container).__name__
+    if not isinstance(module, Module):
+        raise ArgumentError(f"{kind} holds modules, not {type(module).__name__}: {module!r:.80}")
+    if not free_name(container, name, Module):
+        raise ArgumentError(
+            f"a module in {kind} cannot be called {name!r}: it is empty, has a dot or means something else"
+        )
+    setattr(container, name, module)
 
 
 class _Ordered(Module):
@@ -52,15 +65,7 @@ class _Ordered(Module):
         return index
 
     def _set(self, name: str, module: Any) -> None:
-        kind = type(self).__name__
-        if not isinstance(module, Module):
-            raise ArgumentError(f"{kind} holds modules, not {type(module).__name__}: {module!r:.80}")
-        taken = hasattr(self, name) and not isinstance(vars(self).get(name), Module)
-        if not isinstance(name, str) or not name or "." in name or taken:
-            raise ArgumentError(
-                f"a module in {kind} cannot be called {name!r}: it is empty, has a dot or means something else"
-            )
-        setattr(self, name, module)
+        _set_child(self, name, module)
 
 
 class Sequential(_Ordered):
@@ -105,3 +110,70 @@ class ModuleList(_Ordered):
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         self.extend(modules)
+
+
+class ModuleDict(Module):
+    """A dictionary of modules that the tree knows of; it has no forward of its own.
+
+    modules: a dictionary, or pairs of names and modules; the names become part of their parameters' names.
+
+    Names may not hold dots, nor be those of a Module's methods. Raises ArgumentError for such a name or for what is no
+    module.
+
+    >>> import minigrad as mg
+    >>> heads = mg.nn.ModuleDict({"digit": mg.nn.Linear(4, 10), "colour": mg.nn.Linear(4, 3)})
+    >>> heads["colour"](mg.ones(1, 4)).shape, list(heads.keys())
+    ((1, 3), ['digit', 'colour'])
+    """
+
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
+        self.update(modules)
+
+    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
+        """Set all modules of a dictionary, or of pairs of names and modules."""
+        for name, module in dict(modules).items():
+            self[name] = module
+
+    def _as_dict(self) -> dict[str, Module]:
+        return dict(self._members())
+
+    def __getitem__(self, name: str) -> Module:
+        return self._as_dict()[name]
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        _set_child(self, name, module)
+
+    def __delitem__(self, name: str) -> None:
+        self.pop(name)
+
+    def pop(self, name: str) -> Module:
+        """Take a module out, and return it. Raises KeyError if there is none of that name."""
+        module = self[name]
+        delattr(self, name)
+        return module
+
+    def clear(self) -> None:
+        """Take all modules out."""
+        for name in list(self):
+            self.pop(name)
+
+    def __len__(self) -> int:
+        return len(self._members())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._as_dict())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._as_dict()
+
+    def keys(self) -> KeysView[str]:
+        """The names."""
+        return self._as_dict().keys()
+
+    def values(self) -> ValuesView[Module]:
+        """The modules."""
+        return self._as_dict().values()
+
+    def items(self) -> ItemsView[str, Module]:
+        """Names and modules."""
+        return self._as_dict().items()

@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from minigrad.engine import no_grad
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.tensor import Tensor
@@ -131,3 +133,104 @@ def kaiming_normal_(
     Source: He et al. 2015, equation 10 (fan_in) and 14 (fan_out).
     """
     return normal_(tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)))
+
+
+def lecun_uniform_(tensor: Tensor) -> Tensor:
+    """Uniform in +-sqrt(3 / fan_in): the sum over fan_in inputs of variance 1 has variance 1.
+
+    Source: LeCun et al. 1998, "Efficient BackProp", equation 16.
+    """
+    bound = math.sqrt(3 / _fan(tensor, "fan_in"))
+    return uniform_(tensor, -bound, bound)
+
+
+def lecun_normal_(tensor: Tensor) -> Tensor:
+    """Normal with std sqrt(1 / fan_in); the weights to go with SELU. Source: LeCun et al. 1998, equation 16."""
+    return normal_(tensor, 0.0, 1 / math.sqrt(_fan(tensor, "fan_in")))
+
+
+def trunc_normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
+) -> Tensor:
+    """Normal with this mean and standard deviation, without what lies outside [a, b].
+
+    std:  > 0, that of the distribution before it is cut.
+    a, b: the bounds themselves, not multiples of std; infinite ones cut nothing.
+
+    Numbers are uniform ones sent through the inverse of the distribution function, which is interpolated in a table of
+    4,096 steps. Raises ArgumentError for numbers out of range.
+    """
+    if not std > 0 or not a < b:
+        raise ArgumentError(f"trunc_normal_ needs std > 0 and a < b, not {std}, {a} and {b}")
+    low, high = (a - mean) / std, (b - mean) / std
+    # The lower tail of the distribution function has all its digits, the upper one only those beside 1
+    sign = -1.0 if low + high > 0 else 1.0
+    low, high = (low, high) if sign > 0 else (-high, -low)
+    bulk = min(high, 0.0)
+    z = np.linspace(max(low, bulk - 10), min(high, bulk + 10), 4097)
+    distribution = np.array([math.erfc(-x / math.sqrt(2)) / 2 for x in z])
+    xp, rng = tensor.backend.xp, tensor.backend.rng
+    u = rng.uniform(distribution[0], distribution[-1], tensor.shape)
+    numbers = mean + sign * std * xp.interp(u, xp.asarray(distribution), xp.asarray(z))
+    return _fill(tensor, xp.clip(numbers, a, b))
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """A random matrix with orthonormal rows (or columns, if it has more rows than columns), times gain.
+
+    Dimensions after the first count as columns. Uniform among all such matrices.
+    Raises ShapeError for fewer than two dimensions.
+    Source: Saxe et al. 2014, section 3; the signs as in Mezzadri 2007, section 5.
+    """
+    if tensor.ndim < 2:
+        raise ShapeError(f"orthogonal_ needs at least 2 dimensions, not shape {list(tensor.shape)}")
+    xp, rows, columns = tensor.backend.xp, tensor.shape[0], math.prod(tensor.shape[1:])
+    normal = tensor.backend.rng.normal(size=(max(rows, columns), min(rows, columns)))
+    q, r = xp.linalg.qr(normal)
+    q = q * xp.sign(xp.diagonal(r))
+    return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix: ones on the diagonal of a tensor of two dimensions, zeros elsewhere."""
+    if tensor.ndim != 2:
+        raise ShapeError(f"eye_ fills tensors of 2 dimensions, not shape {list(tensor.shape)}")
+    return _fill(tensor, np.eye(tensor.shape[0], tensor.shape[1]))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """A convolution's weight (O, C / groups, K, ...) that hands its input channels on, as many as there are outputs.
+
+    Ones in the middle of the kernels that lead from a channel to itself, zeros elsewhere.
+    Raises ShapeError for another number of dimensions than 3 to 5, ArgumentError where O is no multiple of groups.
+    """
+    if tensor.ndim not in (3, 4, 5):
+        raise ShapeError(
+            f"dirac_ fills a convolution's weight, (O, C, K, ...), not shape {list(tensor.shape)}"
+        )
+    if groups < 1 or tensor.shape[0] % groups:
+        raise ArgumentError(f"dirac_: {tensor.shape[0]} channels cannot be divided into {groups} groups")
+    weight = np.zeros(tensor.shape)
+    outputs = tensor.shape[0] // groups
+    middle = tuple(n // 2 for n in tensor.shape[2:])
+    for output in range(tensor.shape[0]):
+        channel = output % outputs
+        if channel < tensor.shape[1]:
+            weight[(output, channel, *middle)] = 1.0
+    return _fill(tensor, weight)
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
+    """Normal with this standard deviation, and a share `sparsity` of each column, rounded up, set to 0.
+
+    tensor: of two dimensions. Raises ShapeError for another, ArgumentError for a share outside [0, 1].
+    Source: Martens 2010, section 5.
+    """
+    if tensor.ndim != 2:
+        raise ShapeError(f"sparse_ fills tensors of 2 dimensions, not shape {list(tensor.shape)}")
+    if not 0 <= sparsity <= 1 or not std >= 0:
+        raise ArgumentError(f"sparse_ needs a sparsity from 0 to 1 and std >= 0, not {sparsity} and {std}")
+    xp, rng = tensor.backend.xp, tensor.backend.rng
+    order = xp.argsort(rng.random(tensor.shape), axis=0)  # in each column the rows, shuffled
+    dropped = order < math.ceil(sparsity * tensor.shape[0])
+    return _fill(tensor, xp.where(dropped, 0.0, rng.normal(0.0, std, tensor.shape)))

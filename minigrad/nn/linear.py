@@ -1,4 +1,4 @@
-"""Fully connected layers, and those that only reshape."""
+"""Fully connected layers, and one that does nothing."""
 
 from __future__ import annotations
 
@@ -55,27 +55,6 @@ class Linear(Module):
         return (
             f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
         )
-
-
-class Flatten(Module):
-    """Dimensions `start_dim` to `end_dim` made one; by default all but the first, which counts the batch.
-
-    start_dim, end_dim: the first and the last of the dimensions, counted from the end if negative.
-
-    >>> import minigrad as mg
-    >>> mg.nn.Flatten()(mg.ones(2, 3, 4)).shape
-    (2, 12)
-    """
-
-    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
-        self.start_dim, self.end_dim = start_dim, end_dim
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (N, ...) to y (N, features), with the default dimensions."""
-        return ops.flatten(x, self.start_dim, self.end_dim)
-
-    def extra_repr(self) -> str:
-        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
 class Identity(Module):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from minigrad import dtypes, engine
-from minigrad.errors import DtypeError, StateError
-from minigrad.nn.parameter import Parameter
-from minigrad.tensor import HookHandle, Tensor
-
-_hook_ids = itertools.count()
+from minigrad.errors import ArgumentError, DtypeError, StateError
+from minigrad.nn.tree import Tree, join
+from minigrad.tensor import Tensor
 
 
 class IncompatibleKeys(NamedTuple):
@@ -22,13 +21,13 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-class Module:
+class Module(Tree):
     """Base of all layers and models. A subclass sets its parts as attributes and defines `forward`.
 
     The tree is read off the attributes: a Parameter is a parameter, a Module a child, and a tensor given to
     `register_buffer` a buffer. Names are the dotted paths of attributes (`layer1.0.conv1.weight`), as in PyTorch.
-    Modules in a plain list or dictionary are not seen: use `ModuleList` or `Sequential`. A subclass need not call
-    `super().__init__()`.
+    Modules in a plain list or dictionary are not seen: use `ModuleList`, `ModuleDict` or `Sequential`. A subclass need
+    not call `super().__init__()`.
 
     training: whether it is in training mode, see `train`.
 
@@ -44,127 +43,7 @@ class Module:
     """
 
     training: bool = True
-    _buffer_names: tuple[str, ...] = ()
-    _transient_names: tuple[str, ...] = ()
-    _forward_hooks: dict[int, Callable] | None = None
-    _forward_pre_hooks: dict[int, Callable] | None = None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if (
-            isinstance(value, Tensor)
-            and not isinstance(value, Parameter)
-            and isinstance(vars(self).get(name), Parameter)
-        ):
-            raise StateError(
-                f"{name} of {type(self).__name__} is a parameter, and a plain tensor in its place would be neither "
-                f"learnt nor saved: assign mg.nn.Parameter(tensor), or copy into it: .{name}.data.copy_(tensor)"
-            )
-        super().__setattr__(name, value)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the output; every subclass defines it."""
-        raise NotImplementedError(f"{type(self).__name__} does not define forward()")
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run `forward` between the hooks."""
-        for hook in tuple((self._forward_pre_hooks or {}).values()):
-            replaced = hook(self, args)
-            if replaced is not None:
-                args = replaced if isinstance(replaced, tuple) else (replaced,)
-        output = self.forward(*args, **kwargs)
-        for hook in tuple((self._forward_hooks or {}).values()):
-            replaced = hook(self, args, output)
-            output = output if replaced is None else replaced
-        return output
-
-    # ------------------------------------------------ the tree
-
-    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Set a tensor that belongs to the module's state but is not learnt; not saved unless `persistent`."""
-        self._buffer_names = (*(n for n in self._buffer_names if n != name), name)
-        transient = tuple(n for n in self._transient_names if n != name)
-        self._transient_names = transient if persistent else (*transient, name)
-        setattr(self, name, tensor)
-
-    def _members(self) -> list[tuple[str, Module]]:
-        """Children by name; one that is an attribute twice stands there twice."""
-        return [(name, value) for name, value in vars(self).items() if isinstance(value, Module)]
-
-    def _own_parameters(self) -> list[tuple[str, Any]]:
-        return [(name, value) for name, value in vars(self).items() if isinstance(value, Parameter)]
-
-    def _own_buffers(self) -> list[tuple[str, Any]]:
-        found = [(name, vars(self).get(name)) for name in self._buffer_names]
-        return [(name, value) for name, value in found if isinstance(value, Tensor)]
-
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The modules that are attributes of this one, each once."""
-        seen: set[int] = set()
-        for name, child in self._members():
-            if id(child) not in seen:
-                seen.add(id(child))
-                yield name, child
-
-    def children(self) -> Iterator[Module]:
-        """`named_children` without names."""
-        return (child for _, child in self.named_children())
-
-    def _paths(self, prefix: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Module]]:
-        """This module and all below it, parents first, under every name that they have; with `seen`, once only."""
-        if seen is not None:
-            if id(self) in seen:
-                return
-            seen.add(id(self))
-        yield prefix, self
-        for name, child in self._members():
-            yield from child._paths(_join(prefix, name), seen)
-
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module (under the name `prefix`) and all below it, parents first, each once and under its first name."""
-        return self._paths(prefix, set())
-
-    def modules(self) -> Iterator[Module]:
-        """`named_modules` without names."""
-        return (module for _, module in self.named_modules())
-
-    def get_submodule(self, target: str) -> Module:
-        """The module of that dotted name, "" for this one. Raises StateError, naming those there are, if it is none."""
-        module = self
-        for name in target.split(".") if target else ():
-            child = vars(module).get(name)
-            if not isinstance(child, Module):
-                known = ", ".join(n for n, _ in module._members()) or "none"
-                raise StateError(
-                    f"no module {target!r}: {type(module).__name__} has no child {name!r}; it has {known}"
-                )
-            module = child
-        return module
-
-    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        """Every parameter with its dotted name; one that several modules share comes once, under its first name."""
-        return self._named(Module._own_parameters, prefix)
-
-    def parameters(self) -> Iterator[Parameter]:
-        """`named_parameters` without names."""
-        return (parameter for _, parameter in self.named_parameters())
-
-    def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """Every buffer with its dotted name, each once."""
-        return self._named(Module._own_buffers, prefix)
-
-    def buffers(self) -> Iterator[Tensor]:
-        """`named_buffers` without names."""
-        return (buffer for _, buffer in self.named_buffers())
-
-    def _named(
-        self, members: Callable[[Module], list[tuple[str, Any]]], prefix: str
-    ) -> Iterator[tuple[str, Any]]:
-        seen: set[int] = set()
-        for path, module in self.named_modules(prefix):
-            for name, value in members(module):
-                if id(value) not in seen:
-                    seen.add(id(value))
-                    yield _join(path, name), value
+    _optional_state: tuple[str, ...] = ()  # names that a state_dict may lack
 
     # ------------------------------------------------ state
 
@@ -177,7 +56,7 @@ class Module:
         for path, module in self._paths():
             buffers = [(n, v) for n, v in module._own_buffers() if n not in module._transient_names]
             for name, value in module._own_parameters() + buffers:
-                state[_join(path, name)] = value.detach()
+                state[join(path, name)] = value.detach()
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
@@ -185,7 +64,8 @@ class Module:
 
         state_dict: tensors or NumPy arrays by name, as `state_dict()` and `mg.load` give them; cast to the module's
                     dtypes.
-        strict:     whether every name must be there and no other; shapes must agree in any case.
+        strict:     whether every name must be there and no other; shapes must agree in any case. A batch norm's
+                    num_batches_tracked may be missing even so, as it is in some files; it keeps its value then.
 
         Returns the names that were missing and those that were not expected. Raises StateError naming what does not
         fit.
@@ -197,7 +77,8 @@ class Module:
             )
         own = self.state_dict()
         given = {name: v if isinstance(v, Tensor) else Tensor(v) for name, v in state_dict.items()}
-        missing = [name for name in own if name not in given]
+        optional = {join(path, name) for path, module in self._paths() for name in module._optional_state}
+        missing = [name for name in own if name not in given and name not in optional]
         unexpected = [name for name in given if name not in own]
         wrong = [
             f"{name} has shape {list(given[name].shape)}, expected {list(own[name].shape)}"
@@ -230,6 +111,40 @@ class Module:
         """Freeze (False) or unfreeze every parameter; returns the module."""
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
+        return self
+
+    def freeze(self, *patterns: str) -> Module:
+        """Learn the parameters of these names no longer; returns the module.
+
+        patterns: in shell notation (`*` any text, dots included, `?` any character, `[ab]` one of them), matched
+                  against the whole dotted name. None for all parameters.
+
+        A frozen batch norm still moves its running averages in training mode: call `eval()` on it, if it shall not.
+        Raises ArgumentError for a pattern that matches no parameter.
+
+        >>> import minigrad as mg
+        >>> net = mg.nn.Sequential(mg.nn.Linear(2, 3), mg.nn.Linear(3, 1)).freeze("0.*")
+        >>> [name for name, p in net.named_parameters() if p.requires_grad]
+        ['1.weight', '1.bias']
+        """
+        return self._set_learnt(False, patterns)
+
+    def unfreeze(self, *patterns: str) -> Module:
+        """Learn the parameters of these names again; otherwise as `freeze`."""
+        return self._set_learnt(True, patterns)
+
+    def _set_learnt(self, learnt: bool, patterns: tuple[str, ...]) -> Module:
+        named = dict(self.named_parameters())
+        chosen: set[str] = set() if patterns else set(named)
+        for pattern in patterns:
+            found = {name for name in named if fnmatchcase(name, pattern)}
+            if not found:
+                raise ArgumentError(
+                    f"no parameter matches the pattern {pattern!r}; there are {', '.join(named) or 'none'}"
+                )
+            chosen |= found
+        for name in chosen:
+            named[name].requires_grad_(learnt)
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -268,6 +183,18 @@ class Module:
         """Floating-point parameters and buffers as float64; returns the module."""
         return self.to(dtype=dtypes.float64)
 
+    def half(self) -> Module:
+        """Floating-point parameters and buffers as float16; returns the module."""
+        return self.to(dtype=dtypes.float16)
+
+    def bfloat16(self) -> Module:
+        """Floating-point parameters and buffers as bfloat16; returns the module."""
+        return self.to(dtype=dtypes.bfloat16)
+
+    def cpu(self) -> Module:
+        """Parameters and buffers on the CPU; returns the module."""
+        return self.to(device="cpu")
+
     def apply(self, fn: Callable[[Module], Any]) -> Module:
         """Call `fn` on every module of the tree, children before their parent; returns the module."""
         for child in self.children():
@@ -275,19 +202,7 @@ class Module:
         fn(self)
         return self
 
-    # ------------------------------------------------ hooks and text
-
-    def register_forward_pre_hook(self, hook: Callable[[Module, tuple], Any]) -> HookHandle:
-        """Call `hook(module, args)` before forward; what it returns, if not None, replaces the arguments."""
-        self._forward_pre_hooks = {} if self._forward_pre_hooks is None else self._forward_pre_hooks
-        self._forward_pre_hooks[key := next(_hook_ids)] = hook
-        return HookHandle(self._forward_pre_hooks, key)
-
-    def register_forward_hook(self, hook: Callable[[Module, tuple, Any], Any]) -> HookHandle:
-        """Call `hook(module, args, output)` after forward; what it returns, if not None, replaces the output."""
-        self._forward_hooks = {} if self._forward_hooks is None else self._forward_hooks
-        self._forward_hooks[key := next(_hook_ids)] = hook
-        return HookHandle(self._forward_hooks, key)
+    # ------------------------------------------------ text
 
     def extra_repr(self) -> str:
         """What stands between the parentheses of a layer's repr."""
@@ -299,7 +214,3 @@ class Module:
         if not lines:
             return f"{type(self).__name__}({own})"
         return f"{type(self).__name__}(\n  " + "\n  ".join([own, *lines] if own else lines) + "\n)"
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name

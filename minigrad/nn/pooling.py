@@ -1,23 +1,23 @@
-"""Pooling layers."""
+"""Pooling layers with windows of a given size."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from minigrad import ops
-from minigrad.nn.module import Module
+from minigrad.errors import ArgumentError
+from minigrad.nn.operation_layer import OperationLayer
 from minigrad.ops.window import ints
-from minigrad.tensor import Tensor
 
 
-class MaxPool2d(Module):
+class MaxPool2d(OperationLayer):
     """The largest element of each window; see `minigrad.nn.functional.max_pool2d` for the formula and the gradient.
 
     kernel_size:    of the window, an int or (Kh, Kw).
     stride:         step of the window; None for kernel_size, so that windows touch.
     padding:        elements around the image that never win, at most half the window.
     dilation:       distance between elements of the window.
-    return_indices: also return where each maximum was found in its (H, W), flattened.
+    return_indices: also return where each maximum was found in its (H, W), flattened, int64 of y's shape.
     ceil_mode:      also take a last window that begins inside the image and ends outside.
 
     Shapes: x (N, C, H, W) or (C, H, W); y (N, C, Ho, Wo) or (C, Ho, Wo), where
@@ -29,6 +29,11 @@ class MaxPool2d(Module):
     (1, 1, 2, 2)
     """
 
+    axes = 2
+    operation = staticmethod(ops.max_pool2d)
+    settings = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+    shown = settings[:-1]
+
     def __init__(
         self,
         kernel_size: Any,
@@ -38,30 +43,26 @@ class MaxPool2d(Module):
         return_indices: bool = False,
         ceil_mode: bool = False,
     ) -> None:
-        self.kernel_size, self.stride, self.padding = _window("MaxPool2d", kernel_size, stride, padding)
-        ints("MaxPool2d", "dilation", dilation, 2, 1)
+        self.kernel_size, self.stride, self.padding = _window(self, self.axes, kernel_size, stride, padding)
+        ints(type(self).__name__, "dilation", dilation, self.axes, 1)
         self.dilation, self.return_indices, self.ceil_mode = dilation, return_indices, ceil_mode
 
-    def forward(self, x: Tensor) -> Any:
-        """x (N, C, H, W) to y (N, C, Ho, Wo), or with return_indices to y and the indices, int64 of y's shape."""
-        return ops.max_pool2d(
-            x,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.ceil_mode,
-            self.return_indices,
-        )
 
-    def extra_repr(self) -> str:
-        return (
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, dilation={self.dilation}, "
-            f"ceil_mode={self.ceil_mode}"
-        )
+class MaxPool1d(MaxPool2d):
+    """The largest element of each window of a sequence. Arguments as for `MaxPool2d`, each with one int.
+
+    Shapes: x (N, C, L) or (C, L); y (N, C, Lo) or (C, Lo).
+
+    >>> import minigrad as mg
+    >>> mg.nn.MaxPool1d(2)(mg.tensor([[[1.0, 5.0, 2.0, 3.0]]]))
+    tensor([[[5., 3.]]])
+    """
+
+    axes = 1
+    operation = staticmethod(ops.max_pool1d)
 
 
-class AvgPool2d(Module):
+class AvgPool2d(OperationLayer):
     """The mean of each window; see `minigrad.nn.functional.avg_pool2d` for the formula and the gradient.
 
     kernel_size, stride, ceil_mode: as for `MaxPool2d`.
@@ -78,6 +79,10 @@ class AvgPool2d(Module):
     tensor([[[[1.5]]]])
     """
 
+    operation = staticmethod(ops.avg_pool2d)
+    settings = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
+    shown = ("kernel_size", "stride", "padding")
+
     def __init__(
         self,
         kernel_size: Any,
@@ -87,57 +92,46 @@ class AvgPool2d(Module):
         count_include_pad: bool = True,
         divisor_override: int | None = None,
     ) -> None:
-        self.kernel_size, self.stride, self.padding = _window("AvgPool2d", kernel_size, stride, padding)
+        if divisor_override == 0:
+            raise ArgumentError("AvgPool2d: divisor_override must not be 0")
+        self.kernel_size, self.stride, self.padding = _window(self, 2, kernel_size, stride, padding)
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
         self.divisor_override = divisor_override
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (N, C, H, W) to y (N, C, Ho, Wo)."""
-        return ops.avg_pool2d(
-            x,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.ceil_mode,
-            self.count_include_pad,
-            self.divisor_override,
-        )
 
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+class AvgPool1d(OperationLayer):
+    """The mean of each window of a sequence. Arguments as for `AvgPool2d`, each with one int.
 
-
-class AdaptiveAvgPool2d(Module):
-    """The mean of windows laid out so that the output has a given size; see
-    `minigrad.nn.functional.adaptive_avg_pool2d`.
-
-    output_size: an int or (Ho, Wo), where None keeps the size of x; 1 for the mean of each channel.
-
-    Shapes: x (N, C, H, W) or (C, H, W); y (N, C, Ho, Wo) or (C, Ho, Wo).
+    Shapes: x (N, C, L) or (C, L); y (N, C, Lo) or (C, Lo).
 
     >>> import minigrad as mg
-    >>> mg.nn.AdaptiveAvgPool2d(1)(mg.ones(2, 3, 5, 7)).shape
-    (2, 3, 1, 1)
+    >>> mg.nn.AvgPool1d(2)(mg.tensor([[[1.0, 5.0, 2.0, 3.0]]]))
+    tensor([[[3. , 2.5]]])
     """
 
-    def __init__(self, output_size: Any) -> None:
-        self.output_size = output_size
+    operation = staticmethod(ops.avg_pool1d)
+    settings = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
+    shown = ("kernel_size", "stride", "padding")
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (N, C, H, W) to y (N, C, Ho, Wo)."""
-        return ops.adaptive_avg_pool2d(x, self.output_size)
+    def __init__(
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        window = _window(self, 1, kernel_size, stride, padding)
+        self.kernel_size, self.stride, self.padding = window
+        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
 
-    def extra_repr(self) -> str:
-        return f"output_size={self.output_size}"
 
-
-def _window(layer: str, kernel_size: Any, stride: Any, padding: Any) -> tuple[Any, Any, Any]:
+def _window(layer: Any, axes: int, kernel_size: Any, stride: Any, padding: Any) -> tuple[Any, Any, Any]:
     """The sizes of a window as given, checked."""
     stride = kernel_size if stride is None else stride
-    for name, value, least in (
-        ("kernel_size", kernel_size, 1),
-        ("stride", stride, 1),
-        ("padding", padding, 0),
-    ):
-        ints(layer, name, value, 2, least)
+    kind = type(layer).__name__
+    kernel, border = ints(kind, "kernel_size", kernel_size, axes, 1), ints(kind, "padding", padding, axes, 0)
+    ints(kind, "stride", stride, axes, 1)
+    if any(2 * p > k for p, k in zip(border, kernel, strict=True)):
+        raise ArgumentError(f"{kind}: padding {padding} must be at most half of kernel_size {kernel_size}")
     return kernel_size, stride, padding

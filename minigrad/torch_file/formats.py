@@ -59,7 +59,7 @@ def _read_archive(file: IO[bytes], size: int) -> Any:
         archive = zipfile.ZipFile(file)
         entries = {entry.filename: entry for entry in archive.infolist()}
     except _ZIP_ERRORS as error:
-        raise damaged(f"its archive cannot be opened ({error})") from error
+        raise damaged(f"its archive cannot be opened ({quoted(error)})") from error
     if len(entries) != len(archive.infolist()):
         raise damaged("two entries of its archive have the same name")
     _check_entries(list(entries.values()), size)
@@ -76,7 +76,7 @@ def _read_archive(file: IO[bytes], size: int) -> Any:
         _read_entry(archive, entries[f"{folder}byteorder"]) if f"{folder}byteorder" in entries else b"little"
     )
     if order not in (b"little", b"big"):
-        raise damaged(f"its byte order is {quoted(order)}")
+        raise damaged(f"its byte order is {quoted(order.decode('latin-1'))}")
 
     builders = TensorBuilders(size)
     pickled = _read_entry(archive, entries[pickles[0]])
@@ -112,7 +112,9 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     try:
         return archive.read(entry)
     except _ZIP_ERRORS as error:
-        raise damaged(f"entry {quoted(entry.filename)} of its archive cannot be read ({error})") from error
+        raise damaged(
+            f"entry {quoted(entry.filename)} of its archive cannot be read ({quoted(error)})"
+        ) from error
 
 
 # ------------------------------------------------ the stream before it

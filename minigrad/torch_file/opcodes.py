@@ -15,8 +15,8 @@ from typing import Any
 from minigrad.errors import DataError
 from minigrad.torch_file.machine import Builder, Machine, Opaque, Source, damaged, fill
 
-# A model's weights take some 30 opcodes a tensor: this is enough for 60,000 tensors, and read in seconds.
-MAX_OPCODES = 2_000_000
+# A model's weights take some 30 opcodes a tensor: this is enough for 30,000 tensors, and read in seconds.
+MAX_OPCODES = 1_000_000
 MAX_DEPTH = 100
 MAX_VALUES = 10_000_000
 MAX_INTEGER_BYTES = 1024  # Python prints no longer ones
@@ -50,9 +50,8 @@ def check_size(root: Any) -> None:
 
     Shared values are weighed once here, however often they would be met on such a walk.
     """
-    known: dict[
-        int, tuple[int, int] | None
-    ] = {}  # (values in it, its depth); None for those we are inside of
+    # By id, how many values are in it and how deep it is; None for those we are inside of
+    known: dict[int, tuple[int, int] | None] = {}
     waiting = [root]
     while waiting:
         value = waiting[-1]

@@ -66,7 +66,8 @@ def find_state_dict(path: str | os.PathLike[str], key: str | None = None) -> Sta
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     prefix = ""
-    while wrapper := next((w for w in _WRAPPERS if all(n.startswith(w) and n != w for n in tensors)), ""):
+    for _ in _WRAPPERS:  # in whatever order they were put on
+        wrapper = next((w for w in _WRAPPERS if all(n.startswith(w) and n != w for n in tensors)), "")
         tensors = {name.removeprefix(wrapper): t for name, t in tensors.items()}
         prefix += wrapper
     return StateDict(tensors, key, others, prefix, left_out)
@@ -128,7 +129,7 @@ def describe(value: Any) -> str:
         return value.name if value.is_tensor else f"an object made by {quoted(value.name)[1:-1]}"
     if isinstance(value, (dict, list, tuple)):
         return f"a {type(value).__name__} of {len(value)}"
-    return "None" if value is None else f"a {type(value).__name__}"
+    return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
 def _advice(value: Any) -> str:

@@ -46,7 +46,7 @@ class Callback:
         """After the epoch's validation, also one that failed."""
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """After validation, or without it after an epoch cut short by `stop`; `trainer.logs` holds the epoch's numbers."""
+        """After validation, or without one after an epoch cut short by `stop`; `trainer.logs` holds the numbers."""
 
     def on_save_point(self, trainer: Trainer) -> None:
         """Before the first step, after each step and after each epoch, when all callbacks have seen it: what
@@ -83,7 +83,10 @@ class History(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         # As arrays: a long run's losses would take a while as JSON
-        return {"steps": {name: np.array(values) for name, values in self.steps.items()}, "epochs": self.epochs}
+        return {
+            "steps": {name: np.array(values) for name, values in self.steps.items()},
+            "epochs": self.epochs,
+        }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         self.steps = {name: array.tolist() for name, array in state_dict["steps"].items()}

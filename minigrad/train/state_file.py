@@ -60,7 +60,9 @@ def _pack(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, Mapping):
         unfit = [name for name in value if not isinstance(name, (str, int)) or str(name).startswith("$")]
         if unfit:
-            raise DtypeError(f"a state's keys are names or whole numbers; {path or 'it'} has the key {unfit[0]!r}")
+            raise DtypeError(
+                f"a state's keys are names or whole numbers; {path or 'it'} has the key {unfit[0]!r}"
+            )
         return {str(name): _pack(item, f"{path}/{name}".lstrip("/"), arrays) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_pack(item, f"{path}/{i}".lstrip("/"), arrays) for i, item in enumerate(value)]

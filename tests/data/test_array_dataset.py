@@ -107,6 +107,47 @@ def test_fractions_round_as_in_pytorch(torch):
         assert [len(part) for part in ours] == [len(part) for part in theirs]
 
 
+@given(
+    st.lists(st.integers(0, 4), min_size=2, max_size=60),
+    st.lists(st.integers(1, 9), min_size=2, max_size=3),
+    st.integers(0, 99),
+)
+def test_a_stratified_split_shares_every_class(labels, weights, seed):
+    labels = np.array(labels)
+    dataset = ArrayDataset(np.arange(len(labels)), labels)
+    parts = random_split(dataset, [weight / sum(weights) for weight in weights], seed, stratified=True)
+    assert sorted(np.concatenate([part.inputs for part in parts]).tolist()) == list(range(len(labels)))
+    for part in parts:
+        np.testing.assert_array_equal(part.targets, labels[part.inputs])
+        for label in np.unique(labels):
+            expected = np.count_nonzero(labels == label) * len(part) / len(labels)
+            assert abs(np.count_nonzero(part.targets == label) - expected) < len(parts)
+
+
+def test_large_classes_are_shared_to_within_a_sample(rng):
+    labels = rng.permutation(np.repeat([0, 1, 2], [100, 250, 650]))
+    dataset = ArrayDataset(np.arange(1000), labels)
+    first, second = random_split(dataset, [0.9, 0.1], seed=1, stratified=True)
+    assert abs(np.bincount(second.targets) - [10, 25, 65]).max() <= 1
+    assert 50 < np.count_nonzero(np.diff(first.targets)) < 900  # mixed, not class by class
+    again, other = (random_split(dataset, [0.9, 0.1], seed=seed, stratified=True)[1] for seed in (1, 2))
+    assert again.inputs.tolist() == second.inputs.tolist() != other.inputs.tolist()
+
+
+def test_only_labels_can_be_stratified():
+    for targets in (np.zeros(4), np.zeros((4, 1), int)):
+        with pytest.raises(ArgumentError, match="integer labels"):
+            random_split(ArrayDataset(np.arange(4), targets), [2, 2], stratified=True)
+
+
+def test_names_of_features_must_fit(dataset):
+    named = ArrayDataset(dataset.inputs, dataset.targets, features=["width", "height"], name="plants")
+    assert named.subset([3]).features == ("width", "height")
+    for features in (["width"], ["a", "b", "c"]):
+        with pytest.raises(DataError, match=r"plants: \d names of features, but inputs of shape \(10, 2\)"):
+            ArrayDataset(dataset.inputs, dataset.targets, features=features, name="plants")
+
+
 def test_a_split_is_random_and_repeatable(dataset):
     def first(seed: int) -> list[float]:
         return random_split(dataset, [5, 5], seed)[0].inputs[:, 0].tolist()

@@ -172,6 +172,7 @@ def test_batches_are_copies_of_the_dataset():
         ({"seed": -1}, ArgumentError, "seed .* got -1"),
         ({"seed": "a"}, ArgumentError, "seed .* got 'a'"),
         ({"transform": 3}, ArgumentError, "transform .* got 3"),
+        ({"batch_transform": 3}, ArgumentError, "batch_transform .* got 3"),
         ({"batch_size": 11, "drop_last": True}, DataError, "10 samples at batch_size 11"),
         ({"device": "abacus"}, DeviceError, "abacus"),
     ],
@@ -198,6 +199,33 @@ def test_a_transform_that_loses_samples_is_named():
 
     with pytest.raises(ShapeError, match=r"lose.* turned 4 samples into 3"):
         list(DataLoader(numbers(8), batch_size=4, transform=lose))
+
+
+def test_a_batch_transform_sees_both_after_the_transform():
+    def scale(batch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return batch * 10
+
+    def add(
+        inputs: np.ndarray, targets: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return inputs + targets[:, None], np.stack([targets, rng.random(len(targets))], 1)
+
+    loader = DataLoader(numbers(6), batch_size=4, seed=0, transform=scale, batch_transform=add)
+    (inputs, targets), (more, _) = loader
+    np.testing.assert_array_equal(inputs.numpy()[:, 0], [0, 11, 22, 33])
+    np.testing.assert_array_equal(more.numpy()[:, 0], [44, 55])
+    assert targets.numpy().dtype == np.float32
+    loader.set_epoch(0)
+    np.testing.assert_array_equal(next(iter(loader))[1].numpy(), targets.numpy())
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_batch_transform_that_loses_samples_is_named(lost):
+    def lose(*batch) -> tuple[np.ndarray, ...]:
+        return tuple(array[(number == lost) :] for number, array in enumerate(batch[:2]))
+
+    with pytest.raises(ShapeError, match=r"lose.* turned 4 samples into 3"):
+        list(DataLoader(numbers(8), batch_size=4, batch_transform=lose))
 
 
 def test_arrays_that_hold_no_numbers_are_refused():

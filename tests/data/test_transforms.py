@@ -8,7 +8,22 @@ import pytest
 import scipy.ndimage
 from hypothesis import given
 
-from minigrad.data import Compose, Normalize, RandomAffine, RandomShift, ToFloat, load_mnist_part
+from minigrad.data import (
+    ColorJitter,
+    Compose,
+    Cutout,
+    Normalize,
+    RandomAffine,
+    RandomCrop,
+    RandomErasing,
+    RandomHorizontalFlip,
+    RandomRotation,
+    RandomShift,
+    RandomVerticalFlip,
+    Resize,
+    ToFloat,
+    load_mnist_part,
+)
 from minigrad.data.transforms import bilinear_sample
 from minigrad.errors import ArgumentError, DtypeError, ShapeError
 
@@ -17,11 +32,23 @@ def images(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return rng.random(shape, dtype=np.float32)
 
 
+RANDOM = [
+    RandomShift(2),
+    RandomCrop((7, 9), padding=2),
+    RandomCrop((7, 9), padding=(1, 2, 3, 0), padding_mode="reflect"),
+    RandomAffine(20, (0.1, 0.2), (0.8, 1.2)),
+    RandomRotation(20),
+    RandomHorizontalFlip(),
+    RandomVerticalFlip(),
+    ColorJitter(brightness=0.3, contrast=0.3),
+    Cutout(3),
+    RandomErasing(0.8),
+]
 EVERY = [
+    *RANDOM,
     ToFloat(),
     Normalize(0.3, 0.5),
-    RandomShift(2),
-    RandomAffine(20, (0.1, 0.2), (0.8, 1.2)),
+    Resize((7, 9)),
     Compose([RandomShift(1), RandomAffine(5), Normalize((0.1, 0.2), (0.3, 0.4))]),
 ]
 
@@ -39,12 +66,14 @@ def test_what_every_transform_promises(rng, transform, n):
     np.testing.assert_array_equal(out, transform(batch, np.random.default_rng(1)))
 
 
-@pytest.mark.parametrize("transform", [RandomShift(2), RandomAffine(20)], ids=repr)
+@pytest.mark.parametrize("transform", RANDOM, ids=repr)
 def test_random_transforms_follow_the_generator_and_differ_between_images(rng, transform):
-    batch = np.repeat(images(rng, 1, 1, 9, 9), 20, axis=0)
+    batch = np.repeat(images(rng, 1, 1, 7, 9), 40, axis=0)
     out = transform(batch, np.random.default_rng(1))
     assert not np.array_equal(out, transform(batch, np.random.default_rng(2)))
-    assert len(np.unique(out.reshape(20, -1), axis=0)) > 5
+    different = len(np.unique(out.reshape(40, -1), axis=0))
+    assert different == 2 if "Flip" in repr(transform) else different > 5
+    np.testing.assert_array_equal(out, transform(batch, np.random.default_rng(1)))
 
 
 def test_bytes_become_floats_in_0_to_1():
@@ -75,6 +104,49 @@ def test_normalised_channels_have_mean_0_and_deviation_1(rng):
     np.testing.assert_allclose(Normalize(0.5, 2)(batch, None), (batch - 0.5) / 2, rtol=1e-6)
 
 
+def test_features_of_a_table_are_normalised_too(rng):
+    table = rng.normal([1, 50], [2, 0.1], (500, 2))
+    out = Normalize.fit(table)(table, None)
+    assert out.dtype == np.float32
+    np.testing.assert_allclose(out.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(out.std(0), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_fitting_measures_each_channel(rng, dtype):
+    batch = rng.integers(0, 256, (5000, 3, 2, 2), np.uint8)  # more than are measured at once
+    scaled = batch / 255
+    fitted = Normalize.fit(batch if dtype == np.uint8 else scaled.astype(dtype))
+    np.testing.assert_allclose(fitted.mean, scaled.mean((0, 2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(fitted.std, scaled.std((0, 2, 3)), rtol=1e-6)
+
+
+def test_a_feature_that_never_changes_becomes_zero():
+    table = np.array([[1.0, 1e6 + 0.1], [3.0, 1e6 + 0.1]])
+    np.testing.assert_array_equal(Normalize.fit(table)(table, None), [[-1, 0], [1, 0]])
+
+
+def test_fitting_refuses_what_it_cannot_measure(rng):
+    for inputs, error in (
+        (np.zeros((0, 3)), ShapeError),
+        (np.zeros(3), ShapeError),
+        (np.zeros((2, 2), int), DtypeError),
+        (np.array([[1.0, np.nan]]), ArgumentError),
+    ):
+        with pytest.raises(error, match=r"Normalize\.fit takes"):
+            Normalize.fit(inputs)
+
+
+def test_known_data_sets_have_their_statistics():
+    part = load_mnist_part("train")
+    known, measured = Normalize.of("mnist"), Normalize.fit(part.inputs)
+    assert abs(known.mean[0] - measured.mean[0]) < 0.002
+    assert abs(known.std[0] - measured.std[0]) < 0.002
+    assert len(Normalize.of("cifar100").mean) == 3
+    with pytest.raises(ArgumentError, match="'svhn', only for mnist, fashion_mnist, cifar10"):
+        Normalize.of("svhn")
+
+
 @pytest.mark.parametrize("mean, std", [(0, 0), (0, -1), (0, [1, 0]), (np.nan, 1), (0, np.inf), ([[1]], 1)])
 def test_impossible_statistics_are_refused(mean, std):
     with pytest.raises(ArgumentError, match=r"mean|std"):
@@ -84,10 +156,10 @@ def test_impossible_statistics_are_refused(mean, std):
 def test_batches_that_do_not_fit_are_refused(rng):
     with pytest.raises(ShapeError, match="2 values for 3 channels"):
         Normalize((0, 0), (1, 1))(images(rng, 1, 3, 4, 4), rng)
-    for transform in (Normalize(0, 1), RandomAffine(3)):
+    for transform in (Normalize(0, 1), RandomAffine(3), RandomRotation(3), ColorJitter(1)):
         with pytest.raises(DtypeError, match=r"uint8.*ToFloat"):
             transform(np.zeros((1, 1, 2, 2), np.uint8), rng)
-    for transform in (Normalize(0, 1), RandomShift(1), RandomAffine(3)):
+    for transform in (*RANDOM, Normalize(0, 1), Resize(3)):
         with pytest.raises(ShapeError, match=r"\(N, C, H, W\), got shape \(5, 4, 4\)"):
             transform(images(rng, 5, 4, 4), rng)
 

@@ -1,16 +1,15 @@
-"""The tree of modules: names, state, modes, hooks, placement, text; and the containers."""
+"""The tree of modules: names, parameters, state, modes, placement and text."""
 
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
 
 import numpy as np
 import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.errors import ArgumentError, DeviceError, DtypeError, StateError
+from minigrad.errors import DeviceError, DtypeError, StateError
 
 
 class Block(nn.Module):
@@ -332,61 +331,6 @@ def test_a_deep_copy_is_independent():
     assert snapshot(net) == before
 
 
-# ------------------------------------------------ calls
-
-
-def test_hooks_see_and_replace():
-    layer, seen = nn.Linear(2, 2), []
-    layer.weight.data.copy_(mg.eye(2))
-    layer.bias.data.fill_(0)
-    x = mg.tensor([[1.0, 2.0]])
-    watch = layer.register_forward_hook(lambda m, args, y: seen.append((m, args[0].tolist(), y.tolist())))
-    assert layer(x).tolist() == [[1, 2]]
-    assert seen == [(layer, [[1, 2]], [[1, 2]])]
-    watch.remove()
-    handles = [
-        layer.register_forward_pre_hook(lambda m, args: args[0] * 10),
-        layer.register_forward_pre_hook(lambda m, args: (args[0] + 1,)),
-        layer.register_forward_pre_hook(lambda m, args: None),
-        layer.register_forward_hook(lambda m, args, y: -y),
-        layer.register_forward_hook(lambda m, args, y: y - 0.5),
-    ]
-    assert layer(x).tolist() == [[-11.5, -21.5]]  # in the order of registration
-    for handle in handles:
-        handle.remove()
-        handle.remove()
-    assert layer(x).tolist() == [[1, 2]]
-    assert len(seen) == 1
-
-
-def test_a_hook_may_remove_itself():
-    layer, calls = nn.ReLU(), []
-    handle = layer.register_forward_hook(lambda *_: (calls.append(1), handle.remove())[1])
-    layer(mg.ones(1))
-    layer(mg.ones(1))
-    assert calls == [1]
-
-
-def test_keyword_arguments_reach_forward():
-    class Power(nn.Module):
-        def forward(self, x, *, exponent=1):
-            return x**exponent
-
-    assert Power()(mg.tensor(3.0), exponent=2).item() == 9
-
-
-def test_apply_goes_children_first():
-    net, order = Net(), []
-    paths = {id(module): name for name, module in net.named_modules()}
-    net.apply(lambda module: order.append(paths[id(module)]))
-    assert order == ["layers.0.fc", "layers.0", "layers.1", "layers.2.fc", "layers.2", "layers", "norm", ""]
-
-
-def test_a_module_without_forward_says_so():
-    with pytest.raises(NotImplementedError, match="ModuleList does not define forward"):
-        nn.ModuleList()(mg.ones(1))
-
-
 # ------------------------------------------------ text
 
 
@@ -417,63 +361,3 @@ def test_repr_shows_own_facts_before_children():
         "BatchNorm2d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)"
     )
     assert repr(nn.Dropout(0.2)) == "Dropout(p=0.2)"
-
-
-# ------------------------------------------------ containers
-
-
-def test_sequential_with_names():
-    net = nn.Sequential(OrderedDict(first=nn.Linear(2, 3), act=nn.ReLU()))
-    assert names(net.named_parameters()) == ["first.weight", "first.bias"]
-    assert net[0] is net.first
-    assert net(mg.ones(1, 2)).shape == (1, 3)
-    net.append(nn.Identity())
-    assert names(net.named_children()) == ["first", "act", "2"]
-
-
-def test_sequential_as_a_list():
-    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
-    assert [type(m).__name__ for m in net] == ["Linear", "ReLU", "Linear"]
-    assert net[-1] is net[2]
-    part = net[1:]
-    assert isinstance(part, nn.Sequential)
-    assert names(part.named_children()) == ["1", "2"]  # they keep their names
-    assert part[1] is net[2]
-    part.append(nn.ReLU()).append(nn.ReLU())
-    assert (len(part), len(net)) == (4, 3)
-    net[-2] = nn.Identity()
-    assert repr(net[1]) == "Identity()"
-    with pytest.raises(IndexError, match="holds 3 modules; there is no number 3"):
-        net[3]
-    with pytest.raises(IndexError, match="no number -4"):
-        net[-4]
-    x = mg.ones(1, 2)
-    assert nn.Sequential()(x) is x
-
-
-def test_module_list():
-    layers = nn.ModuleList(nn.Linear(1, n) for n in (1, 2))
-    layers.append(nn.Linear(1, 3)).extend([nn.Linear(1, 4)])
-    assert [layer.out_features for layer in layers] == [1, 2, 3, 4]
-    assert names(layers.named_parameters())[-1] == "3.bias"
-    tail = layers[2:]
-    assert isinstance(tail, nn.ModuleList)
-    assert names(tail.named_children()) == ["0", "1"]
-    assert tail[0] is layers[2]
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: nn.Sequential(nn.ReLU(), mg.nn.functional.relu), "Sequential holds modules, not"),
-        (lambda: nn.Sequential([nn.ReLU()]), "Sequential holds modules, not list"),
-        (lambda: nn.Sequential(OrderedDict(a=None)), "holds modules, not NoneType"),
-        (lambda: nn.Sequential(OrderedDict({"a.b": nn.ReLU()})), r"cannot be called 'a\.b'"),
-        (lambda: nn.Sequential(OrderedDict({"": nn.ReLU()})), "cannot be called ''"),
-        (lambda: nn.Sequential(OrderedDict(forward=nn.ReLU())), "cannot be called 'forward'"),
-        (lambda: nn.ModuleList([nn.ReLU]), "ModuleList holds modules, not type"),
-    ],
-)
-def test_containers_refuse_what_is_no_module(make, message):
-    with pytest.raises(ArgumentError, match=message):
-        make()

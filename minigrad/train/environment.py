@@ -1,0 +1,87 @@
+"""What a run was made with, as far as the machine can tell."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from minigrad.backend import default_backend
+
+_PACKAGES = ("minigrad", "numpy", "numba", "cupy", "ml_dtypes", "safetensors")
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def environment() -> dict[str, Any]:
+    """Time, command, versions, hardware, threads and git revision, in JSON's types."""
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": [Path(sys.executable).name, *sys.argv],
+        "versions": {"python": platform.python_version(), **_versions()},
+        "hardware": {
+            "system": platform.platform(),
+            "processor": _processor(),
+            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "device": default_backend().name,
+        },
+        "threads": {name: os.environ[name] for name in _THREADS if name in os.environ},
+        "git": git_revision(_script_folder()),
+    }
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What may make results differ in their last bits between two environments, in words."""
+    found = []
+    for part in ("versions", "hardware", "threads"):
+        was, is_ = before.get(part) or {}, now[part]
+        found += [
+            f"{name} was {was.get(name)}, is {is_.get(name)}"
+            for name in sorted({*was, *is_} - {"system"})  # a new kernel does not change a sum
+            if was.get(name) != is_.get(name)
+        ]
+    return found
+
+
+def git_revision(folder: Path) -> dict[str, Any] | None:
+    """The commit checked out in a folder, and whether files were changed since; None where there is none, or no git."""
+    try:
+        revision = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"revision": revision, "changed": bool(changed)}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()
+
+
+def _script_folder() -> Path:
+    """Where the running program lies; in a notebook, where it was started."""
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    return Path(script).resolve().parent if script else Path.cwd()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
