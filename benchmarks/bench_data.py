@@ -1,13 +1,14 @@
 """Images per second that a loader delivers, augmentation by augmentation, beside those that training uses up.
 
-    python benchmarks/bench_data.py                            # about a minute
+    python benchmarks/bench_data.py                            # a minute or two
     python benchmarks/bench_data.py --sizes cifar --seconds 1
     python benchmarks/bench_data.py --out benchmarks/results/data.json
 
-Each row is a whole loader: gathering batches of 128 images of bytes, the augmentation, scaling, and making tensors, with
-no thread beside, with one and with two. Below, a small residual network (depth 8) takes the same batches: how many images
-a second it trains on alone, and what part of the time it then waits for data. Contestants take turns in each round, since
-the speed of a shared machine drifts; medians are shown. Threads of the computation: as OMP_NUM_THREADS says, or all cores.
+Each row is a whole loader: gathering batches of 128 images of bytes, the augmentation, scaling, and making tensors,
+with no thread beside, with one and with two. Below, a small residual network (depth 8) takes the same batches: how many
+images a second it trains on alone, and what part of the time it then waits for data. Contestants take turns in each
+round, since the speed of a shared machine drifts; medians are shown. Threads of the computation: as OMP_NUM_THREADS
+says, or all cores.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ import models
 from minigrad import data, ops
 from minigrad.cli import clear_errors, positive_float, positive_int
 from minigrad.data import DataLoader
+from minigrad.machine import processor, usable_cores
 
 BATCH = 128
 SIZES = {"mnist": (1, 28, 28), "cifar": (3, 32, 32)}
@@ -40,8 +43,8 @@ WORKERS = (0, 1, 2)
 
 def pipelines(channels: int, size: int) -> dict[str, dict[str, Any]]:
     """What is measured, by name: the loader's transforms for images with these channels and this height and width."""
-    scale = [data.ToFloat(), data.Normalize(0.5, 0.25)]
-    on_bytes = {
+    scale: list[data.Transform] = [data.ToFloat(), data.Normalize(0.5, 0.25)]
+    on_bytes: dict[str, data.Transform] = {
         "RandomShift(2)": data.RandomShift(2),
         "RandomCrop(padding=4)": data.RandomCrop(size, padding=4),
         "RandomCrop(padding=4, reflect)": data.RandomCrop(size, padding=4, padding_mode="reflect"),
@@ -52,7 +55,7 @@ def pipelines(channels: int, size: int) -> dict[str, dict[str, Any]]:
         "Cutout(8)": data.Cutout(8),
         "RandomErasing": data.RandomErasing(),
     }
-    on_floats = {
+    on_floats: dict[str, data.Transform] = {
         "RandomRotation(15)": data.RandomRotation(15),
         "RandomAffine(10, shift, scale)": data.RandomAffine(10, (0.1, 0.1), (0.9, 1.1)),
         "ColorJitter(brightness, contrast)": data.ColorJitter(0.4, 0.4),
@@ -67,7 +70,7 @@ def pipelines(channels: int, size: int) -> dict[str, dict[str, Any]]:
         table[name] = {"transform": data.Compose([scale[0], transform, scale[1]])}
     for name, mixture in mixtures.items():
         table[name] = {"transform": data.Compose(scale), "batch_transform": mixture}
-    usual = [data.RandomCrop(size, padding=4), data.RandomHorizontalFlip(), *scale]
+    usual: list[data.Transform] = [data.RandomCrop(size, padding=4), data.RandomHorizontalFlip(), *scale]
     table["crop, flip, normalise (usual)"] = {"transform": data.Compose(usual)}
     return table
 
@@ -137,11 +140,10 @@ def consumption(
     held = next(iter(DataLoader(dataset, BATCH, **usual)))
     rates: dict[str, list[float]] = {"alone": []}
     waits: dict[str, list[float]] = {}
-    contestants = {"alone": lambda: step(*held)}
-    try:
+    contestants: dict[str, Callable[[], Any]] = {"alone": lambda: step(*held)}
+    torch: Any = None
+    with suppress(ImportError):
         import torch
-    except ImportError:
-        torch = None
     if torch is not None:
         images, labels = (array.numpy().copy() for array in held)
         contestants["PyTorch alone"] = torch_step(
@@ -210,10 +212,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=None, help="also write the numbers to this JSON file")
     options = parser.parse_args(arguments)
     threads = os.environ.get("OMP_NUM_THREADS", "all")
-    processor = platform.processor() or platform.machine()
     versions = {"python": platform.python_version(), "numpy": np.__version__, "minigrad": mg.__version__}
     results: dict[str, Any] = {
-        "machine": {"processor": processor, "cores": os.cpu_count(), "threads": threads},
+        "machine": {"processor": processor(), "cores": usable_cores(), "threads": threads},
         "versions": versions,
         "sizes": {},
     }

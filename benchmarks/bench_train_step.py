@@ -4,9 +4,9 @@
     python benchmarks/bench_train_step.py --workloads resnet8 --rounds 20
     python benchmarks/bench_train_step.py --out benchmarks/results/train_step.json
 
-The contestants take turns within each round, since the speed of a shared machine drifts; medians over the rounds are compared.
-Threads: as OMP_NUM_THREADS says, or all cores. PyTorch (`pip install -e ".[oracle]"`) runs the same architecture, eager, in both of its
-memory formats.
+The contestants take turns within each round, since the speed of a shared machine drifts; medians over the rounds are
+compared. Threads: as OMP_NUM_THREADS says, or all cores. PyTorch (`pip install -e ".[oracle]"`) runs the same network,
+eager, in both of its memory formats.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import models
 import numpy as np
 
 import minigrad as mg
+import models
 from minigrad.cli import clear_errors, positive_int
+from minigrad.machine import processor, usable_cores
 from minigrad.nn import functional as F
 
 WORKLOADS: dict[str, tuple[Callable[[], Any], tuple[int, ...], int]] = {
@@ -55,7 +56,7 @@ def minigrad_step(make: Callable[[], Any], images: np.ndarray, labels: np.ndarra
 
 
 def torch_twin(torch: Any, model: Any) -> Any:
-    """The same network in PyTorch, layer for layer, with the same weights: any module tree of the layers that models/ uses."""
+    """The same network in PyTorch, layer for layer, with the same weights."""
     nn = torch.nn
 
     class Block(nn.Module):
@@ -150,7 +151,7 @@ def torch_step(
 def measure(
     contestants: dict[str, Callable[[], float]], rounds: int
 ) -> tuple[dict[str, list[float]], dict[str, float]]:
-    """Seconds of each contestant in each round, taking turns, after one step to warm up; and the losses of that first step."""
+    """Seconds of each contestant in each round, after one step to warm up; and the losses of that first step."""
     first = {name: step() for name, step in contestants.items()}
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
@@ -174,10 +175,19 @@ def main(arguments: list[str] | None = None) -> int:
         torch = None
         print('PyTorch is not installed: pip install -e ".[oracle]" adds it to the comparison')
     results: dict[str, Any] = {
-        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "threads": os.environ.get("OMP_NUM_THREADS", "all")},
-        "versions": {"python": platform.python_version(), "numpy": np.__version__, "minigrad": mg.__version__, "torch": getattr(torch, "__version__", None)},
+        "machine": {
+            "processor": processor(),
+            "cores": usable_cores(),
+            "threads": os.environ.get("OMP_NUM_THREADS", "all"),
+        },
+        "versions": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "minigrad": mg.__version__,
+            "torch": getattr(torch, "__version__", None),
+        },
         "workloads": {},
-    }  # fmt: skip
+    }
     for workload in options.workloads:
         make, shape, classes = WORKLOADS[workload]
         rng = np.random.default_rng(0)
@@ -191,9 +201,8 @@ def main(arguments: list[str] | None = None) -> int:
         seconds, losses = measure(contestants, options.rounds)
         medians = {name: statistics.median(values) for name, values in seconds.items()}
         best = min((m for name, m in medians.items() if name != "minigrad"), default=None)
-        print(
-            f"\n{workload}, batch {shape[0]}, {shape[2]} x {shape[3]} x {shape[1]}: ms a step, median of {options.rounds}"
-        )
+        size = " x ".join(map(str, (*shape[2:], shape[1])))
+        print(f"\n{workload}, batch {shape[0]}, {size}: ms a step, median of {options.rounds}")
         for name, median in medians.items():
             ratio = f"{median / best:8.2f} of PyTorch's better" if best and name == "minigrad" else ""
             print(f"  {name:<24}{1000 * median:9.1f}  (first loss {losses[name]:.4f}){ratio}")

@@ -87,7 +87,7 @@ def backward(
                         deliver(edge[0], edge[1], gradient)
     found = [captured.get(edge_of(x)) for x in inputs or ()]
     return [
-        engine.Tensor._wrap(g, x.backend) if g is not None and not create_graph else g
+        _own(g, x.backend) if g is not None and not create_graph else g
         for g, x in zip(found, inputs or (), strict=True)
     ]
 
@@ -197,9 +197,15 @@ def _unpack(node: Node, kind: str, index: int, create_graph: bool) -> Any:
         return array
     if storage.stamp(array) != stamp:
         name = (node.op.inputs if kind == "input" else node.op.outputs)[0 if node.op.variadic else index]
+        lent = (
+            storage.external and type(stamp) is int
+        )  # a stamp from before others could write holds no checksum
+        happened = (
+            "lent out by DLPack since, and changes there go unseen" if lent else "changed in place since"
+        )
         raise GraphError(
-            f"{node.op.name} kept its {kind} {name} ({describe(array)}) for backward, and it was changed in place "
-            "since: its gradient would be wrong. Change a copy (x.clone()), or call backward first"
+            f"{node.op.name} kept its {kind} {name} ({describe(array)}) for backward, and it was {happened}: "
+            "its gradient would be wrong. Use a copy (x.clone()) there, or call backward first"
         )
     if not create_graph:
         return _widen(array, node.backend)
@@ -241,9 +247,34 @@ def _run_hooks(target: Any, index: int, gradient: Any) -> Any:
     raw = not isinstance(gradient, engine.Tensor)
     tensor = engine.Tensor._wrap(gradient, target.backend) if raw else gradient
     for hook in tuple(hooks.values()):
+        version = tensor._storage.version if tensor._storage is not None else 0
         replaced = hook(tensor)
-        tensor = tensor if replaced is None else replaced
+        if tensor._storage is not None and tensor._storage.version != version:
+            raise GraphError(
+                "a hook changed its gradient in place, which others may hold too: the hook should return a new tensor"
+            )
+        if replaced is not None:
+            tensor = _checked_replacement(replaced, tensor)
     return tensor.array if raw else tensor
+
+
+def _checked_replacement(replaced: Any, gradient: Any) -> Any:
+    """What a hook returned, if it can stand in for the gradient; in the gradient's dtype."""
+    if not isinstance(replaced, engine.Tensor):
+        raise GraphError(
+            f"a gradient hook must return a tensor, or None to leave the gradient; not {replaced!r:.80}"
+        )
+    if replaced.shape != gradient.shape:
+        raise ShapeError(
+            f"a gradient hook returned {describe(replaced)} for a gradient of shape {list(gradient.shape)}; "
+            "the shapes must agree"
+        )
+    return replaced.to(dtype=gradient.dtype, device=gradient.backend)
+
+
+def _own(gradient: Any, backend: Backend) -> Any:
+    """A tensor that may be written to: others may hold the array too (add hands gy to both operands)."""
+    return engine.Tensor._wrap(backend.xp.array(gradient), backend)
 
 
 def _accumulate(leaf: Any, gradient: Any, create_graph: bool) -> None:
@@ -251,9 +282,12 @@ def _accumulate(leaf: Any, gradient: Any, create_graph: bool) -> None:
     if create_graph:
         leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
     elif leaf.grad is None:
-        # A gradient may be an array that someone else holds too (add hands gy to both operands): own a copy,
-        # to add to later
-        leaf.grad = engine.Tensor._wrap(leaf.backend.xp.array(gradient), leaf.backend)
+        leaf.grad = _own(gradient, leaf.backend)
+    elif getattr(leaf.grad, "shape", None) != gradient.shape or not isinstance(leaf.grad, engine.Tensor):
+        raise GraphError(
+            f"a gradient of shape {list(gradient.shape)} arrived at a leaf whose .grad is {describe(leaf.grad)}; "
+            "set .grad to None or to a tensor of the shape of the leaf"
+        )
     else:
         leaf.grad._write(lambda total: total.__iadd__(gradient))
     for hook in tuple((leaf._accumulated_hooks or {}).values()):

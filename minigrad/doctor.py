@@ -17,6 +17,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from minigrad.machine import processor, usable_cores
+
 PACKAGE = Path(__file__).resolve().parent
 MODELS = PACKAGE.parent / "models"  # installed side by side, from a checkout or from a wheel
 EXTRAS = {"test": "runs the tests", "oracle": "compares with PyTorch in the tests", "dev": "linters"}
@@ -59,27 +61,14 @@ def pip_install(*arguments: str) -> str:
 INSTALL = pip_install("-e", str(PACKAGE.parent))
 
 
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def system(report: Report) -> None:
     """Python, operating system, processor and memory."""
     report.section("System")
     report.row("python", f"{platform.python_version()} at {sys.executable}")
     report.row("system", platform.platform())
-    report.row("processor", f"{_processor()}, {usable_cores()} cores usable")
+    report.row("processor", f"{processor()}, {usable_cores()} cores usable")
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         report.row("memory", f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.1f} GiB")
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def packages(report: Report) -> None:

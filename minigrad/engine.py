@@ -7,11 +7,12 @@ any particular operation or Tensor's methods.
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ContextDecorator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -45,24 +46,59 @@ def is_grad_enabled() -> bool:
     return _mode.grad_enabled
 
 
-@contextmanager
-def set_grad_enabled(mode: bool) -> Iterator[None]:
-    """Record graphs, or do not, in this thread within the block (or the decorated function)."""
-    before, _mode.grad_enabled = _mode.grad_enabled, bool(mode)
-    try:
-        yield
-    finally:
-        _mode.grad_enabled = before
+class _GradMode(ContextDecorator):
+    """Whether graphs are recorded in this thread, within a block or a decorated function; may be entered again."""
+
+    def __init__(self, mode: bool) -> None:
+        self._enabled = mode
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(_mode.grad_enabled)
+        _mode.grad_enabled = self._enabled
+
+    def __exit__(self, *error: object) -> None:
+        _mode.grad_enabled = self._before.pop()
+
+    def __call__(self, function: Any) -> Any:
+        if inspect.isgeneratorfunction(function):  # its body runs after the call, when the mode is left again
+            raise ArgumentError(
+                f"{function.__name__} is a generator, which a decorator cannot keep from recording graphs; "
+                "write `with mg.no_grad():` inside it"
+            )
+        return super().__call__(function)
+
+    def _recreate_cm(self) -> _GradMode:  # a decorated function may run in several threads
+        return _GradMode(self._enabled)
+
+
+class set_grad_enabled(_GradMode):
+    """Record graphs, or do not, in this thread: from now on, or within a block, or within a decorated function.
+
+    `mg.set_grad_enabled(False)`; `with mg.set_grad_enabled(training): ...`; `@mg.set_grad_enabled(False)`.
+    """
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(bool(mode))
+        super().__enter__()  # at once: as a statement it has no block to enter
+
+    def __enter__(self) -> None:
+        if not self._before:
+            super().__enter__()
+
+    def __call__(self, function: Any) -> Any:
+        self.__exit__()
+        return super().__call__(function)
 
 
 def no_grad() -> AbstractContextManager[None]:
     """Record no graph within the block: `with mg.no_grad(): ...`, or `@mg.no_grad()` above a function."""
-    return set_grad_enabled(False)
+    return _GradMode(False)
 
 
 def enable_grad() -> AbstractContextManager[None]:
     """Record graphs within the block, also inside `no_grad`."""
-    return set_grad_enabled(True)
+    return _GradMode(True)
 
 
 class Node:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import dtypes, engine, ops
-from minigrad.errors import DtypeError, GraphError, ShapeError
+from minigrad.errors import ArgumentError, DtypeError, GraphError, MinigradError, ShapeError
 from minigrad.storage import storage_of
 
 
@@ -25,6 +25,11 @@ class InPlace:
             raise GraphError(
                 "an in-place write to, or from, a tensor that requires grad is not recorded: its gradient would be "
                 "lost. Write under mg.no_grad(), to x.detach(), or use the operation that returns a new tensor"
+            )
+        if not getattr(self.array.flags, "writeable", True):
+            raise ArgumentError(
+                f"the memory of this tensor of shape {list(self.shape)} cannot be written to: it is an expanded or "
+                "diagonal view, or came from a read-only array. Write to a copy (x.clone())"
             )
         write(self.array)
         storage_of(self).version += 1
@@ -49,7 +54,14 @@ class InPlace:
 
     def fill_(self: Any, value: Any) -> Any:
         """Overwrite every element with `value`."""
-        return self._write(lambda a: a.fill(value))
+        try:
+            return self._write(lambda a: a.fill(value))
+        except (TypeError, ValueError, OverflowError) as error:
+            if isinstance(error, MinigradError):
+                raise
+            raise ArgumentError(
+                f"a {self.dtype} tensor cannot be filled with {value!r:.80}: {error}"
+            ) from error
 
     def zero_(self: Any) -> Any:
         """Overwrite every element with 0."""

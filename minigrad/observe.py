@@ -65,7 +65,7 @@ def observe(observer: Observer) -> Iterator[Observer]:
     try:
         yield observer
     finally:
-        observers = tuple(o for o in observers if o is not observer)
+        observers = _without_last(observers, observer)
 
 
 @contextmanager
@@ -76,7 +76,13 @@ def intercept(interceptor: Interceptor) -> Iterator[None]:
     try:
         yield
     finally:
-        interceptors = tuple(i for i in interceptors if i is not interceptor)
+        interceptors = _without_last(interceptors, interceptor)
+
+
+def _without_last(all_: tuple, one: Any) -> tuple:
+    """Without the last `one`: the same may look on twice, from blocks one inside the other."""
+    last = max(i for i, other in enumerate(all_) if other is one)
+    return all_[:last] + all_[last + 1 :]
 
 
 def execute(

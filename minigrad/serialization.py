@@ -35,8 +35,10 @@ _DTYPES = {
     "F32": dtypes.float32,
     "F64": dtypes.float64,
 }
-# The metadata's key of the checksum of the whole file, in which its own digits are zeros
-CHECKSUM = "minigrad_sha256"
+# The metadata's key of the checksum (SHA-256) of the whole file, in which its own digits are zeros; and a second mark,
+# so that damage to the first does not make the file look like one from elsewhere
+CHECKSUM = "minigrad_checksum"
+_MARK = {"written_by": "minigrad"}
 _ZEROS = b"0" * 64
 
 
@@ -83,9 +85,8 @@ def encode(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None 
     # The library stores the bytes of strided arrays in the wrong order without a word: make every array contiguous
     # first
     plain = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items()}
-    content = bytearray(
-        safetensors.numpy.save(plain, metadata={**(metadata or {}), CHECKSUM: _ZEROS.decode()})
-    )
+    marks = {**_MARK, CHECKSUM: _ZEROS.decode()}
+    content = bytearray(safetensors.numpy.save(plain, metadata={**(metadata or {}), **marks}))
     start = _checksum_place(content)
     content[start : start + 64] = _checksum(content, start)
     return content
@@ -107,7 +108,7 @@ def decode(
         raise DataError(f"{path} is damaged or no safetensors file: {error}") from error
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     metadata = header.get("__metadata__") or {}
-    if CHECKSUM in metadata:
+    if CHECKSUM in metadata or _MARK.items() <= metadata.items():
         start = _checksum_place(content)
         if start < 0 or content[start : start + 64] != _checksum(content, start):
             raise DataError(f"{path} is damaged: its checksum does not match its content")

@@ -173,6 +173,12 @@ class Tensor(InPlace):
     def __iter__(self) -> Iterator[Tensor]:
         return iter(ops.unbind(self, 0))
 
+    def __copy__(self) -> Tensor:
+        storage_of(self)  # made now, so that writes through either are counted for both
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:
             raise GraphError(
@@ -222,6 +228,10 @@ class Tensor(InPlace):
         return self.array.__dlpack_device__()
 
     def __bool__(self) -> bool:
+        if self.array.size != 1:
+            raise ShapeError(
+                f"a tensor of shape {list(self.shape)} is neither true nor false; ask with .any() or .all()"
+            )
         return bool(self.item())
 
     def __float__(self) -> float:
@@ -284,7 +294,8 @@ class Tensor(InPlace):
 
         def store(gradient: Tensor) -> None:
             if (found := tensor()) is not None:
-                found.grad = gradient if found.grad is None else found.grad + gradient
+                # a copy, as others may hold the array too
+                found.grad = gradient.clone() if found.grad is None else found.grad + gradient
 
         self.register_hook(store)
 

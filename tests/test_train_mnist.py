@@ -72,7 +72,8 @@ def test_the_script_leaves_a_report(data, tmp_path):
     environment = {**os.environ, "PYTHONWARNINGS": "error"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert {p.name for p in out.iterdir()} == {"index.html", "metrics.json", "model.safetensors", *PICTURES}
+    files = {"index.html", "metrics.json", "model.safetensors", "run", *PICTURES}
+    assert {p.name for p in out.iterdir()} == files
     assert f"report: {out / 'index.html'}" in done.stdout
     assert "206,970 parameters" in done.stdout
     assert "epoch 1/1  train_loss" in done.stderr

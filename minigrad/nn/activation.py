@@ -146,6 +146,9 @@ class Hardshrink(OperationLayer):
     def __init__(self, lambd: float = 0.5) -> None:
         self.lambd = lambd
 
+    def extra_repr(self) -> str:
+        return f"{self.lambd}"
+
 
 class Softshrink(OperationLayer):
     """y = x moved towards 0 by lambd, and 0 where |x| <= lambd; see `minigrad.nn.functional.softshrink`.
@@ -160,6 +163,9 @@ class Softshrink(OperationLayer):
 
     def __init__(self, lambd: float = 0.5) -> None:
         self.lambd = lambd
+
+    def extra_repr(self) -> str:
+        return f"{self.lambd}"
 
 
 class Threshold(OperationLayer):

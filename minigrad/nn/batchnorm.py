@@ -30,6 +30,7 @@ class ChannelNorm(Module):
         track_running_stats: bool,
         device: Any,
         dtype: Any,
+        bias: bool,
     ) -> None:
         kind = type(self).__name__
         if num_features < 1:
@@ -40,8 +41,11 @@ class ChannelNorm(Module):
             )
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        self.weight = Parameter(creation.ones(num_features, device=device, dtype=dtype)) if affine else None
-        self.bias = Parameter(creation.zeros(num_features, device=device, dtype=dtype)) if affine else None
+        self.weight: Parameter | None = None
+        self.bias: Parameter | None = None
+        if affine:
+            self.weight = Parameter(creation.ones(num_features, device=device, dtype=dtype))
+            self.bias = Parameter(creation.zeros(num_features, device=device, dtype=dtype)) if bias else None
         mean = variance = batches = None
         if track_running_stats:
             mean = creation.zeros(num_features, device=device, dtype=dtype)
@@ -67,7 +71,7 @@ class ChannelNorm(Module):
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
             f"track_running_stats={self.track_running_stats}"
-        )
+        ) + (", bias=False" if self.affine and self.bias is None else "")
 
 
 class _BatchNorm(ChannelNorm):
@@ -80,8 +84,10 @@ class _BatchNorm(ChannelNorm):
         track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, ...) to y of the same shape, each channel normalised."""
@@ -123,6 +129,7 @@ class BatchNorm2d(_BatchNorm):
     track_running_stats: whether the buffers running_mean, running_var (C,) and num_batches_tracked () are kept;
                          without them the batch's own statistics are used in evaluation too.
     device, dtype:       of parameters and averages.
+    bias:                False for a weight only.
 
     Shapes: x (N, C, H, W); y likewise. Raises ShapeError for other shapes, and in training for a single value per
     channel.

@@ -19,8 +19,10 @@ class _InstanceNorm(ChannelNorm):
         track_running_stats: bool = False,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, ...) to y of the same shape, each channel of each sample normalised."""
@@ -56,7 +58,7 @@ class InstanceNorm2d(_InstanceNorm):
 
     y = (x - mean) / sqrt(var + eps) * weight + bias; see `minigrad.nn.functional.instance_norm` for the gradient.
 
-    num_features, eps, momentum, device, dtype: as for `BatchNorm2d`.
+    num_features, eps, momentum, device, dtype, bias: as for `BatchNorm2d`.
     affine:              whether weight and bias, (C,), are learnt; not unless asked for.
     track_running_stats: whether running averages are kept, and used in evaluation; not unless asked for.
 

@@ -110,6 +110,7 @@ class GroupNorm(Module):
     eps:           added to the variance, >= 0.
     affine:        whether weight and bias, (C,), are learnt; they begin as 1 and 0.
     device, dtype: of the parameters.
+    bias:          False for a weight only.
 
     Shapes: x (N, C, ...); y likewise. Raises ArgumentError where the groups do not divide the channels.
     Source: Wu & He 2018, equations 1, 2 and 7.
@@ -127,6 +128,8 @@ class GroupNorm(Module):
         affine: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         if min(num_groups, num_channels) < 1 or num_channels % num_groups:
             raise ArgumentError(
@@ -135,15 +138,19 @@ class GroupNorm(Module):
         if not eps >= 0:
             raise ArgumentError(f"GroupNorm: eps must be >= 0, not {eps}")
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
-        self.weight = Parameter(creation.ones(num_channels, device=device, dtype=dtype)) if affine else None
-        self.bias = Parameter(creation.zeros(num_channels, device=device, dtype=dtype)) if affine else None
+        self.weight: Parameter | None = None
+        self.bias: Parameter | None = None
+        if affine:
+            self.weight = Parameter(creation.ones(num_channels, device=device, dtype=dtype))
+            self.bias = Parameter(creation.zeros(num_channels, device=device, dtype=dtype)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, ...) to y of the same shape."""
         return ops.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        bias = self.bias is not None
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, bias={bias}"
 
 
 class LocalResponseNorm(OperationLayer):

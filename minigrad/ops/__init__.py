@@ -16,12 +16,14 @@ FAMILIES = """
     conv_transpose max_pool avg_pool adaptive_pool resample pixel_shuffle index join activation
     activation_linear padding rearrange diagonal gather lookup batch_normalization normalization
     response_normalization loss_classification loss_probability loss_regression loss_similarity
-""".split()
+""".split()  # noqa: SIM905 (as a list it would fill the page)
 
 PUBLIC: list[str] = []
 METHODS: list[str] = []
 _modules = [import_module(f"{__name__}.{_family}") for _family in FAMILIES]
-for _module in _modules:  # after all imports: each binds its module's name here, which may be a function's too
+for (
+    _module
+) in _modules:  # after all imports: each binds its module's name here, which may be a function's too
     globals().update({_name: getattr(_module, _name) for _name in _module.__all__})
     PUBLIC += _module.__all__
     METHODS += _module.METHODS

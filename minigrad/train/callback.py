@@ -46,7 +46,8 @@ class Callback:
         """After the epoch's validation, also one that failed."""
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """After validation, or without one after an epoch cut short by `stop`; `trainer.logs` holds the numbers."""
+        """After validation, or without one after an epoch cut short by `stop`; `trainer.logs` holds the numbers. An
+        epoch that the user interrupts has no end."""
 
     def on_save_point(self, trainer: Trainer) -> None:
         """Before the first step, after each step and after each epoch, when all callbacks have seen it: what

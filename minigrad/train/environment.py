@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from minigrad.backend import default_backend
+from minigrad.machine import processor, usable_cores
 
 _PACKAGES = ("minigrad", "numpy", "numba", "cupy", "ml_dtypes", "safetensors")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -25,8 +26,8 @@ def environment() -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **_versions()},
         "hardware": {
             "system": platform.platform(),
-            "processor": _processor(),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "processor": processor(),
+            "cores": usable_cores(),
             "device": default_backend().name,
         },
         "threads": {name: os.environ[name] for name in _THREADS if name in os.environ},
@@ -77,11 +78,3 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -95,7 +95,7 @@ class Perplexity(Metric):
 
     ignore_index: targets of this value do not count.
 
-    logits (N, C, ...) and targets (N, ...), classes, as for `cross_entropy`. Over several batches it is the
+    logits (N, C, ...) and targets (N, ...), as for `cross_entropy`. Over several batches it is the
     exponential of one mean over all targets, never a mean of perplexities. Infinite above about exp(709).
 
     >>> import minigrad as mg
@@ -115,10 +115,11 @@ class Perplexity(Metric):
         self.total, self.count = 0.0, 0
 
     def update(self, output: Tensor, targets: Tensor) -> None:
+        classes = target_classes(type(self).__name__, output, targets)
         with no_grad():
             loss = ops.cross_entropy(output, targets, ignore_index=self.ignore_index, reduction="sum")
         self.total += loss.item()
-        self.count += int((targets.numpy() != self.ignore_index).sum())
+        self.count += int((classes != self.ignore_index).sum())
 
     def compute(self) -> float:
         if not self.count:

@@ -211,7 +211,9 @@ class RunFolder:
                 problems.append(str(error))
                 continue
             if problems:
-                warnings.warn(f"{'; '.join(problems)}; going back to the one before, {path.name}", stacklevel=2)
+                warnings.warn(
+                    f"{'; '.join(problems)}; going back to the one before, {path.name}", stacklevel=2
+                )
             return state
         found = "; ".join(problems) or "it has none yet"
         raise DataError(f"the run in {self.path} has no checkpoint to load: {found}")

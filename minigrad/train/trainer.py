@@ -68,7 +68,9 @@ class Trainer:
         if clip_norm is not None and not clip_norm > 0:
             raise ArgumentError(f"clip_norm must be above 0, or None, not {clip_norm!r}")
         if isinstance(scheduler, ReduceLROnPlateau):
-            raise ArgumentError("ReduceLROnPlateau needs a number after each epoch: hand it to ScheduleEpochs")
+            raise ArgumentError(
+                "ReduceLROnPlateau needs a number after each epoch: hand it to ScheduleEpochs"
+            )
         self.model, self.optimizer, self.loss_fn, self.scheduler = model, optimizer, loss, scheduler
         self.callbacks, self.accumulate, self.clip_norm = list(callbacks), accumulate, clip_norm
         self.totals = Totals(metrics)
@@ -143,6 +145,8 @@ class Trainer:
     def _run_epoch(self, validation: Any) -> None:
         began = time.perf_counter() - self.seconds
         self._train_epoch(began)
+        if self.interrupted and self.stop:
+            return  # the epoch has no end yet
         self.logs = {"epoch": self.epoch + 1, "step": self.global_step}
         self.logs |= {f"train_{name}": value for name, value in self.totals.results("train on").items()}
         cut_short = self.stop

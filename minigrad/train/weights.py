@@ -127,7 +127,7 @@ class EarlyStopping(Callback):
     def on_epoch_end(self, trainer: Trainer) -> None:
         if trainer.next_batch:  # cut short
             return
-        if self.monitor.is_better(trainer.logs):
+        if has_finite_losses(trainer.logs) and self.monitor.is_better(trainer.logs):
             self.best_epoch, self.waited = trainer.epoch + 1, 0
             if self.restore_best:
                 state = trainer.model.state_dict()

@@ -14,38 +14,52 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TRAIN, HELD_OUT, NEUTRAL = "#1f77b4", "#d62728", "#555555"
+MANY_CLASSES = 30
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of that size in inches."""
     from matplotlib.figure import Figure  # Matplotlib takes half a second to import: only who draws pays
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def training_curves(
-    losses: Sequence[float], rates: Sequence[float], epochs: Sequence[Mapping[str, float]]
+    losses: Sequence[float],
+    rates: Sequence[float],
+    epochs: Sequence[Mapping[str, float]],
+    held_out: str = "test",
+    loss: str = "cross entropy (nats)",
+    measure: str = "accuracy",
 ) -> Figure:
     """Loss of every step and of the held-out data, accuracy after every epoch, learning rate of every step.
 
     losses, rates: one number per step, at least one; as `History.steps` holds them.
     epochs:        one dictionary per finished epoch, as `History.epochs`: "epoch" and "step", and where they were
                    measured "train_accuracy", "val_loss", "val_accuracy". There may be none.
+    held_out:      what the data behind "val_loss" and "val_accuracy" are called.
+    loss:          what the loss is, and its unit.
+    measure:       what is drawn in place of "accuracy", if that is not what was measured.
+    held_out:      what to call the data of the last two.
     """
     if not len(losses) or len(losses) != len(rates):
         raise ArgumentError(
             f"curves need a loss and a rate for at least one step, not {len(losses)} and {len(rates)}"
         )
-    figure = _figure(10, 3.2)
+    figure = new_figure(10, 3.2)
     loss_axes, accuracy_axes, rate_axes = figure.subplots(1, 3)
-    _draw_losses(loss_axes, losses, epochs)
+    _draw_losses(loss_axes, losses, epochs, held_out)
+    loss_axes.set_ylabel(loss)
+    words = measure.replace("_", " ")
+    scale, unit = (100, " (%)") if measure == "accuracy" else (1, "")
     for key, colour, label in (
-        ("train_accuracy", TRAIN, "training, while it learns"),
-        ("val_accuracy", HELD_OUT, "test"),
+        (f"train_{measure}", TRAIN, "training, while it learns"),
+        (f"val_{measure}", HELD_OUT, held_out),
     ):
-        points = [(e["epoch"], 100 * e[key]) for e in epochs if key in e]
+        points = [(e["epoch"], scale * e[key]) for e in epochs if key in e]
         if points:
-            accuracy_axes.plot(*zip(*points), "o-", color=colour, markersize=4, label=label)
-    accuracy_axes.set(xlabel="epoch", ylabel="accuracy (%)", title="Accuracy")
+            accuracy_axes.plot(*zip(*points), "o-", color=colour, markersize=_size(points), label=label)
+    accuracy_axes.set(xlabel="epoch", ylabel=words + unit, title=words.capitalize())
     if accuracy_axes.lines:
         accuracy_axes.legend()
     else:
@@ -63,31 +77,51 @@ def _marker(values: Sequence[float]) -> str:
     return "." if len(values) < 20 else ""  # a line through one point cannot be seen
 
 
-def _draw_losses(axes: Axes, losses: Sequence[float], epochs: Sequence[Mapping[str, float]]) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+def _size(points: Sequence[Any]) -> int:
+    return 4 if len(points) < 30 else 2  # many dots would hide the line
 
+
+def running_mean(values: Sequence[float], window: int) -> np.ndarray:
+    """The mean of each value and those before it, at most `window` of them: none is averaged with the future.
+
+    >>> running_mean([1.0, 3.0, 5.0], 2)
+    array([1., 2., 4.])
+    """
+    ends = np.arange(1, len(values) + 1)
+    first = np.maximum(0, ends - window)
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    return (sums[ends] - sums[first]) / (ends - first)
+
+
+def _draw_losses(
+    axes: Axes, losses: Sequence[float], epochs: Sequence[Mapping[str, float]], held_out: str
+) -> None:
     steps = np.arange(1, len(losses) + 1)
     window = max(1, len(losses) // 100)
     if window > 1:
         axes.plot(steps, losses, color=TRAIN, alpha=0.25, linewidth=0.8)
-    # A running mean over the steps so far, at most `window` of them: none is dropped, none averaged with the future
-    sums = np.concatenate([[0.0], np.cumsum(losses)])
-    first = np.maximum(0, steps - window)
     label = "training" if window == 1 else f"training, mean of {window} steps"
-    means = (sums[steps] - sums[first]) / (steps - first)
-    axes.plot(steps, means, color=TRAIN, label=label, marker=_marker(losses))
+    axes.plot(steps, running_mean(losses, window), color=TRAIN, label=label, marker=_marker(losses))
     points = [(e["step"], e["val_loss"]) for e in epochs if "val_loss" in e]
     if points:
-        axes.plot(*zip(*points), "o-", color=HELD_OUT, markersize=4, label="test")
-    axes.set(xlabel="step", ylabel="cross entropy (nats)", title="Loss")
-    if any(0 < loss < np.inf for loss in losses):
-        axes.set_yscale("log")
-        seen = [value for value in (*losses, *(loss for _, loss in points)) if 0 < value < np.inf]
-        decades = np.log10(max(seen) / min(seen))
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 4 else (1,)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.plot(*zip(*points), "o-", color=HELD_OUT, markersize=_size(points), label=held_out)
+    axes.set(xlabel="step", title="Loss")
+    log_scale(axes, [*losses, *(loss for _, loss in points)])
     axes.legend()
+
+
+def log_scale(axes: Axes, values: Sequence[float]) -> None:
+    """Make the vertical axis logarithmic, with plain numbers, if there is a value that can be drawn so."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    seen = [value for value in values if 0 < value < np.inf]
+    if not seen:
+        return
+    axes.set_yscale("log")
+    decades = np.log10(max(seen) / min(seen))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 4 else (1,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def confusion_matrix_figure(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
@@ -101,19 +135,23 @@ def confusion_matrix_figure(counts: np.ndarray, class_names: Sequence[str]) -> F
     classes = range(len(counts))
     mistakes = counts * (1 - np.eye(len(counts), dtype=counts.dtype))
     most = max(1, int(mistakes.max()))
-    figure = _figure(1.6 + 0.45 * len(counts), 1.2 + 0.45 * len(counts))
+    many = len(counts) > MANY_CLASSES  # then numbers would not be readable
+    cell, size = (0.1, 5) if many else (0.45, 10)
+    longest = max(map(len, class_names), default=0)
+    labels = longest * size / 110  # inches that the longest name takes
+    figure = new_figure(
+        1.2 + labels + cell * len(counts), 0.8 + (labels if longest > 3 else 0.3) + cell * len(counts)
+    )
     axes = figure.subplots()
     axes.imshow(np.ma.masked_where(np.eye(len(counts)) > 0, mistakes), cmap="Reds", vmin=0, vmax=most)
     axes.set_facecolor("#e8e8e8")  # shows through on the diagonal
-    for i in classes:
-        for j in classes:
-            if counts[i, j]:
-                colour = NEUTRAL if i == j else "white" if mistakes[i, j] > 0.6 * most else "black"
-                axes.text(j, i, str(counts[i, j]), ha="center", va="center", fontsize=8, color=colour)
+    for i, j in zip(*np.nonzero(counts)) if not many else ():
+        colour = NEUTRAL if i == j else "white" if mistakes[i, j] > 0.6 * most else "black"
+        axes.text(j, i, str(counts[i, j]), ha="center", va="center", fontsize=8, color=colour)
     title = f"{int(mistakes.sum()):,} mistakes in {int(counts.sum()):,}"
     axes.set(xlabel="predicted", ylabel="true", title=title)
-    axes.set_xticks(classes, class_names)
-    axes.set_yticks(classes, class_names)
+    axes.set_xticks(classes, class_names, rotation=90 if longest > 3 else 0, fontsize=size)
+    axes.set_yticks(classes, class_names, fontsize=size)
     return figure
 
 
@@ -129,7 +167,7 @@ def image_grid(images: np.ndarray, titles: Sequence[str], *, columns: int = 8, t
         )
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    figure = _figure(1.2 * max(columns, 3), 1.6 * rows + (0.4 if title else 0))
+    figure = new_figure(1.2 * max(columns, 3), 1.6 * rows + (0.4 if title else 0))
     figure.suptitle(title)
     grid: Any = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
@@ -152,7 +190,7 @@ def filter_grid(weight: np.ndarray, *, title: str = "") -> Figure:
     colour = weight.shape[1] == 3
     columns = min(8, len(weight))
     rows = -(-len(weight) // columns)
-    figure = _figure(1.1 * columns + 1.2, 1.3 * rows + (0.4 if title else 0))
+    figure = new_figure(1.1 * columns + 1.2, 1.3 * rows + (0.4 if title else 0))
     figure.suptitle(title)
     grid: Any = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
@@ -164,4 +202,21 @@ def filter_grid(weight: np.ndarray, *, title: str = "") -> Figure:
         axes.set_title(str(number), fontsize=9)
     if not colour:
         figure.colorbar(drawn, ax=grid, shrink=0.8, label="weight")
+    return figure
+
+
+def prediction_scatter(true: np.ndarray, predicted: np.ndarray) -> Figure:
+    """What a regression says against what is true, a point for each example; on the line it would be right.
+
+    true, predicted: (n,), n at least 1.
+    """
+    if true.ndim != 1 or true.shape != predicted.shape or not true.size:
+        raise ShapeError(f"a scatter needs two arrays of shape (n,), not {true.shape} and {predicted.shape}")
+    figure = new_figure(4.6, 4.4)
+    axes = figure.subplots()
+    ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
+    axes.plot(ends, ends, color=NEUTRAL, linewidth=1)
+    axes.scatter(true, predicted, s=18, alpha=0.6, color=TRAIN, linewidths=0)
+    axes.set(xlabel="true", ylabel="predicted", aspect="equal")
+    axes.grid(alpha=0.3)
     return figure

@@ -19,20 +19,22 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 h1 { font-size: 1.7rem; margin-bottom: .3rem; } h2 { font-size: 1.25rem; margin: 2.2rem 0 .4rem; }
 p.summary { font-size: 1.1rem; margin-top: 0; } p.note { color: #555; margin: .2rem 0 .8rem; }
-table { border-collapse: collapse; } th { font-weight: 600; }
+table { border-collapse: collapse; } th { font-weight: 600; white-space: nowrap; }
 th, td { text-align: left; padding: .2rem 1.4rem .2rem 0; border-bottom: 1px solid #ddd; }
 td { font-variant-numeric: tabular-nums; } img { max-width: 100%; height: auto; }
-div.side { display: flex; flex-wrap: wrap; gap: 0 4rem; }
+div.side { display: flex; flex-wrap: wrap; gap: 0 4rem; } div.side > div { max-width: 27rem; }
 """
 
 
 class Section(NamedTuple):
-    """One part of a report: a name for the figure's file, a heading, how to read the figure, and the figure, if any."""
+    """One part of a report: a name for the figure's file, a heading, how to read it, the figure, if any, and the rows
+    of a table below it, if any."""
 
     name: str
     title: str
     text: str
     figure: Figure | None
+    rows: Sequence[Mapping[str, Any]] = ()
 
 
 def write_report(
@@ -93,23 +95,27 @@ def _page(
                 96 * section.figure.get_figwidth()
             )  # a point of Matplotlib's is a point of the page's
             parts.append(f'<img src="{section.name}.png" width="{width}" alt="{escape(section.title)}">')
+        parts += _table(section.rows)
     if epochs:
-        columns = list(dict.fromkeys(name for row in epochs for name in row))
-        parts.append(
-            "<h2>Epochs</h2>\n<table>\n<tr>"
-            + "".join(f"<th>{escape(_words(c))}</th>" for c in columns)
-            + "</tr>"
-        )
-        for row in epochs:
-            cells = [escape(_show(row[c])) if c in row else "" for c in columns]
-            parts.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-        parts.append("</table>")
+        parts += ["<h2>Epochs</h2>", *_table(epochs)]
     head = (
         '<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n'
         f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>"
     )
     body = "\n".join(parts)
     return f'<!doctype html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n'
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Rows under the names of all their columns; nothing for no rows."""
+    if not rows:
+        return []
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    lines = ["<table>", "<tr>" + "".join(f"<th>{escape(_words(c))}</th>" for c in columns) + "</tr>"]
+    for row in rows:
+        cells = [escape(_show(row[c])) if c in row else "" for c in columns]
+        lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    return [*lines, "</table>"]
 
 
 def _words(name: str) -> str:

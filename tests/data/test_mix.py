@@ -165,6 +165,14 @@ def test_cutmix_replaces_a_rectangle_and_its_share_of_the_target(rng):
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
 
 
+def test_cutmix_replaces_as_much_as_the_beta_distribution_says():
+    # alpha 1: the area asked for is uniform in [0, 1]. A side s = sqrt(area) around a uniform centre has s - s^2 / 4
+    # within the image on average, so the mean area left is E[(s - s^2 / 4)^2] = 1/2 - 1/5 + 1/48.
+    inputs = np.repeat(np.arange(3000), 40 * 40).reshape(3000, 1, 40, 40)
+    out, _ = CutMix(1.0, 1)(inputs, np.zeros(3000, int), np.random.default_rng(0))
+    assert (out != inputs).mean() == pytest.approx(1 / 2 - 1 / 5 + 1 / 48, abs=0.02)
+
+
 @pytest.mark.parametrize("mix", [MixUp(0.5, 3), CutMix(0.5, 3)], ids=repr)
 def test_mixing_is_repeatable_and_leaves_its_arguments(rng, mix):
     inputs, targets = rng.random((8, 1, 5, 5), dtype=np.float32), rng.integers(0, 3, 8)

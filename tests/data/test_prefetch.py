@@ -141,19 +141,24 @@ def test_leaving_the_loop_stops_the_threads_at_once():
     assert len(begun) == count
 
 
-def test_leaving_does_not_wait_for_a_slow_thread():
+def test_leaving_waits_for_no_slow_thread_and_begins_nothing_more():
     go = threading.Event()
+    begun = []
 
     def make(number: int) -> int:
+        begun.append(number)
         if number:
             go.wait(10)
         return number
 
     began = time.monotonic()
     for _ in prefetched(make, range(100), 2):
+        assert wait_for(lambda: len(begun) == 3)  # the first is done, both threads are held up
         break
     assert time.monotonic() - began < 2
     go.set()
+    assert wait_for(lambda: not loader_threads())
+    assert sorted(begun) == [0, 1, 2]
 
 
 def test_an_error_in_the_loop_stops_the_threads():

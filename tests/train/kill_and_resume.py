@@ -5,7 +5,8 @@
 The job is small but has everything that must survive: dropout, batch norm, augmentation, shuffling, momentum, a
 schedule, accumulated gradients, clipping, an average of the weights, early stopping, metrics, a log. It is killed
 with SIGKILL at random: while it starts, in a step, while a checkpoint is written. After each kill what was announced
-as saved must be there, undamaged; at the end the whole state must equal, bit for bit, that of the other run. Exit code 0 if it does.
+as saved must be there, undamaged; at the end the whole state must equal, bit for bit, that of the other run. Exit
+code 0 if it does.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ from minigrad.train import (
     save_state,
 )
 
-TIMES = ("seconds", "size")  # what differs between equal runs: durations, and the length of the text they make
+TIMES = (
+    "seconds",
+    "size",
+)  # what differs between equal runs: durations, and the length of the text they make
 
 
 class Announce(Callback):
@@ -62,10 +66,14 @@ def images(count: int, seed: int) -> ArrayDataset:
     return ArrayDataset(pixels, upper.astype(np.int64))
 
 
-def make_job(run: RunFolder, epochs: int, every: int = 1, *extra: Callback) -> tuple[Trainer, DataLoader, DataLoader]:
+def make_job(
+    run: RunFolder, epochs: int, every: int = 1, *extra: Callback
+) -> tuple[Trainer, DataLoader, DataLoader]:
     """A trainer with all that has a state, its loader of 7 batches, and a loader for validation."""
     mg.manual_seed(0)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 2))
+    model = nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 2)
+    )
     optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3, nesterov=True)
     callbacks: list[Callback] = [
         History(),
@@ -146,7 +154,7 @@ def kill_and_resume(folder: Path, kills: int, epochs: int, seed: int) -> str:
         return "the run that was left alone failed"
     while True:
         with start(torn, epochs) as process:
-            # Let it announce so many checkpoints, then live on for less than a step or so; the first of all must be there
+            # Let it announce so many checkpoints, the first of all at least, then live on for a step or so
             saves = rng.randrange(1 if announced is None else 0, 8) if killed < kills else None
             assert process.stdout is not None
             for line in itertools.islice(process.stdout, saves):

@@ -3,9 +3,9 @@
     python tests/train/mangled_checkpoints.py                      # 2,000 of them
     python tests/train/mangled_checkpoints.py --count 500 --seed 7
 
-Files that minigrad wrote carry a checksum: every damage must end in a DataError that names the file, or, where it happened to
-change nothing, in the very arrays that were in it; a run must go back to the checkpoint before it. Weights from elsewhere
-have no checksum: there values may differ, but nothing else may happen.
+Files that minigrad wrote carry a checksum: every damage must end in a DataError that names the file, or, where it
+happened to change nothing, in the very arrays that were in it; a run must go back to the checkpoint before it. Weights
+from elsewhere have no checksum: there values may differ, but nothing else may happen.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ SECONDS = 5.0  # for one small file; more is a hang
 def run_folder(folder: Path) -> RunFolder:
     """A run of two epochs with its checkpoints."""
     mg.manual_seed(0)
-    run, model = RunFolder.create(folder, {"seed": 0}), nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+    run, model = (
+        RunFolder.create(folder, {"seed": 0}),
+        nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 2)),
+    )
     batches = [(mg.randn(4, 4), mg.tensor([0, 1, 0, 1]))] * 3
     optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)
     Trainer(model, optimizer, callbacks=[History(), RunCheckpoint(run)]).fit(batches, 2)
@@ -92,7 +95,8 @@ def check(read: Any, path: Path, content: bytes, expected: Any, checksum: bool) 
     try:
         found = read(path)
     except DataError as error:
-        assert str(path) in str(error), f"the message does not name the file: {error}"
+        if str(path) not in str(error):
+            raise AssertionError("the message does not name the file") from error
         return "error"
     finally:
         assert time.perf_counter() - began < SECONDS, "reading hangs"
@@ -132,7 +136,9 @@ def mangle(folder: Path, count: int, seed: int) -> collections.Counter[str]:
                 with warnings.catch_warnings(record=True) as caught:
                     warnings.simplefilter("always")
                     loaded = run.load()
-                assert same(loaded, before if result == "error" else state), "the run did not go back to the one before"
+                assert same(loaded, before if result == "error" else state), (
+                    "the run did not go back to the one before"
+                )
                 assert len(caught) == (result == "error"), "a word of warning is missing"
         except BaseException as error:
             raise AssertionError(f"file {number} of seed {seed}, {name}: {error!r}") from error

@@ -1,4 +1,4 @@
-"""Metrics against plain loops, however the examples come in batches, and what scikit-learn would say in corner cases."""
+"""Metrics against plain loops, however the examples come in batches; scikit-learn's conventions in corner cases."""
 
 from __future__ import annotations
 
@@ -78,7 +78,9 @@ def test_shares_of_classes(example):
         each = [row[column] for row in rows]
         occurring = [row[column] for row in rows if row[3]]
         assert in_batches(kind(None), logits, targets, sizes) == pytest.approx(each)
-        assert in_batches(kind("macro"), logits, targets, sizes) == pytest.approx(sum(occurring) / len(occurring))
+        assert in_batches(kind("macro"), logits, targets, sizes) == pytest.approx(
+            sum(occurring) / len(occurring)
+        )
         right = sum(loop_rank(scores, t) == 0 for scores, t in zip(logits, targets)) / len(targets)
         assert in_batches(kind("micro"), logits, targets, sizes) == pytest.approx(right)
 
@@ -101,7 +103,8 @@ def test_accuracies_and_confusion(example):
 def test_perplexity(example):
     logits, targets, sizes = example
     logs = [
-        math.log(sum(math.exp(float(s) - float(scores[t])) for s in scores)) for scores, t in zip(logits, targets)
+        math.log(sum(math.exp(float(s) - float(scores[t])) for s in scores))
+        for scores, t in zip(logits, targets)
     ]
     expected = math.exp(sum(logs) / len(logs))
     assert in_batches(Perplexity(), logits, targets, sizes) == pytest.approx(expected, rel=1e-5)
@@ -142,6 +145,9 @@ def test_targets_of_other_shapes():
     words.update(mg.zeros(2, 4, 3), mg.tensor([[0, 1, 9], [9, 9, 3]]))
     assert words.count == 3
     assert words.compute() == pytest.approx(4)
+    soft = Perplexity()
+    soft.update(mg.zeros(2, 4), mg.full((2, 4), 0.25))
+    assert (soft.count, soft.compute()) == (2, pytest.approx(4))
 
 
 def test_not_a_number():
@@ -187,7 +193,9 @@ def test_by_name():
     mixed = metrics_by_name({"a": accuracy, "f": own})
     assert isinstance(mixed["a"], Mean)
     assert mixed["f"] is own
-    with pytest.raises(ArgumentError, match="no metric 'fbeta'; known are accuracy, confusion, precision, recall, f1, perpl"):
+    with pytest.raises(
+        ArgumentError, match="no metric 'fbeta'; known are accuracy, confusion, precision, recall, f1, perpl"
+    ):
         metrics_by_name(["fbeta"])
     with pytest.raises(ArgumentError, match="the name loss is taken"):
         metrics_by_name({"loss": accuracy})
@@ -227,8 +235,10 @@ def test_wrong_arguments():
         F1("weighted")
     with pytest.raises(ArgumentError, match=r"give it numbers by add\(\)"):
         Mean().update(mg.zeros(1), mg.zeros(1))
-    for metric in (Accuracy(), TopKAccuracy(2), ConfusionMatrix()):
-        with pytest.raises(ShapeError, match=rf"{type(metric).__name__} takes logits .* got shapes \[2, 3\] and \[3\]"):
+    for metric in (Accuracy(), TopKAccuracy(2), ConfusionMatrix(), Perplexity()):
+        with pytest.raises(
+            ShapeError, match=rf"{type(metric).__name__} takes logits .* got shapes \[2, 3\] and \[3\]"
+        ):
             metric.update(mg.zeros(2, 3), mg.tensor([0, 1, 2]))
     confusion = ConfusionMatrix()
     with pytest.raises(ShapeError, match="counts 3 classes; got logits of 3 classes and targets from 0 to 3"):

@@ -157,7 +157,7 @@ def test_schedules_that_count_epochs_go_on():
     whole = make()
     whole.fit(batches, 5)
     rates = whole.callback(History).steps["lr"]
-    # accuracy, which is to fall for this schedule, stands still: halved each epoch from the second on; and every second, a tenth
+    # Accuracy stands still: halved each epoch from the second on; and a tenth every second epoch
     assert rates == pytest.approx([1.0, 1.0, 0.05, 0.025, 0.00125])
     first, second = make(), make()
     first.fit(batches, 3)
@@ -199,6 +199,9 @@ def test_ctrl_c_saves_and_ends(whole, tmp_path, point, step, position, capfd):
     log: list = []
 
     class End(Callback):
+        def on_epoch_end(self, trainer):
+            assert trainer.next_batch == 0  # an epoch that is interrupted has no end
+
         def on_fit_end(self, trainer):
             log.append("end")
 
@@ -229,7 +232,9 @@ def test_somebody_elses_handler_stays(loader_of_one):
     before = signal.signal(signal.SIGINT, lambda *_: caught.append(1))
     try:
         model = nn.Linear(2, 2)
-        Trainer(model, SGD(model.parameters(), lr=0.1), callbacks=[Interrupt("on_step_end", 1)]).fit(loader_of_one, 2)
+        Trainer(model, SGD(model.parameters(), lr=0.1), callbacks=[Interrupt("on_step_end", 1)]).fit(
+            loader_of_one, 2
+        )
     finally:
         signal.signal(signal.SIGINT, before)
     assert caught == [1]
@@ -266,7 +271,10 @@ def test_a_full_disk_leaves_the_last_checkpoint(whole, tmp_path):
         "best.safetensors",
         *(f"epoch-000{e}-batch-00000{b}.safetensors" for e, b in ((0, 6), (0, 7), (1, 0))),
     ]
-    with no_file_above(run.metrics_size() + 10), pytest.raises(DataError, match=r"cannot write .*metrics\.jsonl"):
+    with (
+        no_file_above(run.metrics_size() + 10),
+        pytest.raises(DataError, match=r"cannot write .*metrics\.jsonl"),
+    ):
         run.log({"step": 1, "loss": 0.123456789})
     trainer, loader, validation = make_job(run, EPOCHS)
     trainer.fit(loader, EPOCHS, validation, resume=run.load())
@@ -295,7 +303,9 @@ def test_an_epoch_whose_validation_is_not_finite_is_left_out(tmp_path):
     run = RunFolder.create(tmp_path, {})
     model = nn.Linear(2, 2)
     batch, bad = (mg.ones(2, 2), mg.tensor([0, 1])), (mg.full((1, 2), np.inf), mg.tensor([0]))
-    Trainer(model, SGD(model.parameters(), lr=0.1), callbacks=[RunCheckpoint(run)]).fit([batch], 2, validation=[bad])
+    Trainer(model, SGD(model.parameters(), lr=0.1), callbacks=[RunCheckpoint(run)]).fit(
+        [batch], 2, validation=[bad]
+    )
     assert run.checkpoints() == [run.checkpoint_path(0, 0)]
 
 
@@ -317,9 +327,13 @@ def test_a_state_that_does_not_fit_is_refused(whole, tmp_path):
         resume("runs/mnist")
     with pytest.raises(StateError, match=r"1\.weight has shape \[8, 64\], expected \[16, 64\]"):
         resume({**state, "model": {**state["model"], "1.weight": mg.zeros(8, 64)}})
-    with pytest.raises(StateError, match="with a state were EarlyStopping, History.* here they are EarlyStopping, RunC"):
+    with pytest.raises(
+        StateError, match=r"with a state were EarlyStopping, History.* here they are EarlyStopping, RunC"
+    ):
         resume(state, change=lambda trainer, loader: trainer.callbacks.pop(0) and loader)
-    with pytest.raises(StateError, match="the run measured accuracy, confusion, f1, loss, the trainer accuracy"):
+    with pytest.raises(
+        StateError, match="the run measured accuracy, confusion, f1, loss, the trainer accuracy"
+    ):
         resume(state, change=lambda trainer, loader: trainer.totals.metrics.pop("f1") and loader)
     with pytest.raises(StateError, match="the run has a scheduler, the trainer has none"):
         resume(state, change=lambda trainer, loader: setattr(trainer, "scheduler", None) or loader)

@@ -15,7 +15,7 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.errors import ArgumentError, DataError
 from minigrad.optim import SGD
-from minigrad.train import History, RunCheckpoint, RunFolder, RunLog, Trainer
+from minigrad.train import History, RunCheckpoint, RunFolder, RunLog, Trainer, save_state
 from minigrad.train.environment import differences, environment, git_revision
 
 
@@ -45,9 +45,13 @@ def test_configuration(run):
     opened = RunFolder.open(run.path)
     assert opened.config == run.config == {"lr": 0.1, "betas": [0.9, 0.99], "seed": 0}
     opened.require_config({"lr": 0.1, "betas": (0.9, 0.99), "seed": 0})
-    with pytest.raises(ArgumentError, match=r"other settings: epochs was None, is 3; lr was 0\.1, is 0\.2\. Go on with"):
+    with pytest.raises(
+        ArgumentError, match=r"other settings: epochs was None, is 3; lr was 0\.1, is 0\.2\. Go on with"
+    ):
         opened.require_config({"lr": 0.2, "betas": (0.9, 0.99), "seed": 0, "epochs": 3})
-    with pytest.raises(ArgumentError, match="a configuration holds what JSON can hold: Object of type ndarray"):
+    with pytest.raises(
+        ArgumentError, match="a configuration holds what JSON can hold: Object of type ndarray"
+    ):
         RunFolder.create(run.path.parent / "other", {"lr": np.zeros(2)})
     assert not (run.path.parent / "other").exists()
 
@@ -68,7 +72,9 @@ def test_other_conditions_are_named(run):
     entries[0]["versions"]["numpy"] = "1.0"
     entries[0]["threads"] = {"OMP_NUM_THREADS": "64"}
     path.write_text(json.dumps(entries))
-    with pytest.warns(UserWarning, match=rf"numpy was 1\.0, is {np.__version__}; .*OMP_NUM_THREADS was 64, is "):
+    with pytest.warns(
+        UserWarning, match=rf"numpy was 1\.0, is {np.__version__}; .*OMP_NUM_THREADS was 64, is "
+    ):
         RunFolder.resume(run.path)
     RunFolder.resume(run.path)  # the second time under the same conditions
     assert differences(environment(), environment()) == []
@@ -85,7 +91,9 @@ def test_git_revision(tmp_path):
     assert git_revision(tmp_path) is None  # no commit yet
     subprocess.run([*git, "add", "file"], check=True)
     subprocess.run([*git, "commit", "-q", "-m", "first"], check=True)
-    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    head = subprocess.run(
+        [*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+    ).stdout.strip()
     assert git_revision(tmp_path) == {"revision": head, "changed": False}
     (tmp_path / "file").write_text("2")
     assert git_revision(tmp_path) == {"revision": head, "changed": True}
@@ -95,7 +103,12 @@ def test_a_new_run_sets_the_old_one_aside(run):
     trained(run)
     old = {path.name for path in run.path.iterdir()}
     new = RunFolder.create(run.path, {"lr": 0.5})
-    assert {path.name for path in run.path.iterdir()} == {"before", "config.json", "environment.json", "checkpoints"}
+    assert {path.name for path in run.path.iterdir()} == {
+        "before",
+        "config.json",
+        "environment.json",
+        "checkpoints",
+    }
     assert {path.name for path in (run.path / "before").iterdir()} == old
     assert (new.metrics(), new.checkpoints()) == ([], [])
     assert position(RunFolder.open(run.path / "before").load()) == (2, 0)
@@ -198,27 +211,38 @@ def test_the_best_is_kept(run):
     assert position(run.load("best")) == (2, 0)
     assert position(run.load()) == (4, 0)
     assert run.load()["callbacks"]["RunCheckpoint"] == {"best": 1.0}
+    again = RunCheckpoint(run, monitor="val_loss")
+    again.load_state_dict(run.load()["callbacks"]["RunCheckpoint"])
+    assert not again.monitor.is_better(
+        {"val_loss": 1.5}
+    )  # nothing worse takes its place once the run goes on
     with pytest.raises(ArgumentError, match='which must be "latest" or "best", not \'worst\''):
         run.load("worst")
 
 
 def test_the_best_is_written_before_what_says_so(run, monkeypatch):
+    """A kill between the two: going on from the checkpoint before, the epoch is the best once more."""
     import minigrad.train.run_folder as module
 
-    def fail(*_):
-        raise DataError("killed here")
+    def fail_after_an_epoch(state, path):
+        if path == run.checkpoint_path(1, 0):
+            raise DataError("killed here")
+        save_state(state, path)
 
-    monkeypatch.setattr(module, "save_state", fail)
+    monkeypatch.setattr(module, "save_state", fail_after_an_epoch)
     with pytest.raises(DataError, match="killed here"):
         trained(run, 1, monitor="val_loss")
-    assert run.checkpoints() == []
+    assert position(run.load("best")) == (1, 0)
+    assert run.load()["callbacks"]["RunCheckpoint"]["best"] is None
 
 
 def test_damaged_checkpoints_are_passed_over(run):
     trained(run, 3)
     latest, before, first = run.checkpoints()[::-1]
     latest.write_bytes(latest.read_bytes()[:-1])
-    with pytest.warns(UserWarning, match=rf"{latest.name} is damaged .*; going back to the one before, {before.name}"):
+    with pytest.warns(
+        UserWarning, match=rf"{latest.name} is damaged .*; going back to the one before, {before.name}"
+    ):
         assert position(run.load()) == (2, 0)
     content = bytearray(before.read_bytes())
     content[-1] ^= 1
@@ -226,7 +250,9 @@ def test_damaged_checkpoints_are_passed_over(run):
     with pytest.warns(UserWarning, match=r"does not match its content; going back"):
         assert position(run.load()) == (1, 0)
     first.write_bytes(b"")
-    with pytest.raises(DataError, match=r"no checkpoint to load: .*0003.* is damaged.*0002.* is damaged.*0001.* is damaged"):
+    with pytest.raises(
+        DataError, match=r"no checkpoint to load: .*0003.* is damaged.*0002.* is damaged.*0001.* is damaged"
+    ):
         run.load()
     with pytest.raises(DataError, match=r"no checkpoint to load: there is no file .*best\.safetensors"):
         run.load("best")

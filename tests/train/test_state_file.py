@@ -25,9 +25,12 @@ def round_trip(state, path):
 
 
 names = st.text(max_size=5).filter(lambda name: not name.startswith("$"))
-numbers = st.one_of(st.none(), st.booleans(), st.integers(-(2**200), 2**200), st.floats(), st.text(max_size=5))
+numbers = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**200), 2**200), st.floats(), st.text(max_size=5)
+)
 arrays = hnp.arrays(
-    st.sampled_from(["float32", "float64", "int64", "uint8", "bool"]), hnp.array_shapes(min_dims=0, min_side=0, max_side=3)
+    st.sampled_from(["float32", "float64", "int64", "uint8", "bool"]),
+    hnp.array_shapes(min_dims=0, min_side=0, max_side=3),
 )
 states = st.recursive(
     st.one_of(numbers, arrays, arrays.map(mg.tensor)),
@@ -44,31 +47,62 @@ def test_any_state(tmp_path_factory, state):
 
 
 def test_strided_arrays_and_every_dtype(tmp_path, rng):
-    """What the format's own library would write in the wrong order: views that are transposed, reversed, channels-last."""
+    """What the format's own library would write in the wrong order: transposed, reversed, channels-last views."""
     base = rng.integers(-9, 9, (2, 4, 5, 3))
     for dtype in dtypes.BY_NAME:
         array = base.astype(dtypes.as_dtype(dtype))
         state = {
             "channels last": array.transpose(0, 3, 1, 2),
-            "deep": [{"reversed": array[::-1, :, ::-2], "rows": array[0, 0].T}, mg.tensor(array).permute(3, 2, 1, 0)],
+            "deep": [
+                {"reversed": array[::-1, :, ::-2], "rows": array[0, 0].T},
+                mg.tensor(array).permute(3, 2, 1, 0),
+            ],
             "broadcast": np.broadcast_to(array[:1], array.shape),
         }
         assert difference(state, round_trip(state, tmp_path)) == ""
 
 
 def test_kinds_are_kept(tmp_path):
-    state = {"t": mg.ones(2), "a": np.ones(2), "i": 1, "f": 1.0, "b": True, "s": "1", "n": None, "big": 2**127}
+    state = {
+        "t": mg.ones(2),
+        "a": np.ones(2),
+        "i": 1,
+        "f": 1.0,
+        "b": True,
+        "s": "1",
+        "n": None,
+        "big": 2**127,
+    }
     loaded = round_trip(state, tmp_path)
-    assert {name: type(value) for name, value in loaded.items()} == {name: type(value) for name, value in state.items()}
+    assert {name: type(value) for name, value in loaded.items()} == {
+        name: type(value) for name, value in state.items()
+    }
     loaded["a"][0] = 5  # writable, and nobody else's
-    numpy_numbers = {"f": np.float64(0.1), "i": np.int64(3), "b": np.bool_(True), "t": (1, 2), 7: "a number's name"}
-    assert round_trip(numpy_numbers, tmp_path) == {"f": 0.1, "i": 3, "b": True, "t": [1, 2], "7": "a number's name"}
+    numpy_numbers = {
+        "f": np.float64(0.1),
+        "i": np.int64(3),
+        "b": np.bool_(True),
+        "t": (1, 2),
+        7: "a number's name",
+    }
+    assert round_trip(numpy_numbers, tmp_path) == {
+        "f": 0.1,
+        "i": 3,
+        "b": True,
+        "t": [1, 2],
+        "7": "a number's name",
+    }
     special = round_trip({"x": [math.nan, math.inf, -0.0, 5e-324, 0.1 + 0.2]}, tmp_path)["x"]
     assert repr(special) == "[nan, inf, -0.0, 5e-324, 0.30000000000000004]"
 
 
 def test_names_that_flatten_to_the_same(tmp_path):
-    state = {"a/b": np.zeros(1), "a": {"b": np.ones(1), "b'": np.full(1, 2.0)}, "": np.full(1, 3.0), "/": {"": np.full(1, 4.0)}}
+    state = {
+        "a/b": np.zeros(1),
+        "a": {"b": np.ones(1), "b'": np.full(1, 2.0)},
+        "": np.full(1, 3.0),
+        "/": {"": np.full(1, 4.0)},
+    }
     assert difference(state, round_trip(state, tmp_path)) == ""
 
 

@@ -1,4 +1,4 @@
-"""Early stopping, averages of weights, accumulated and clipped gradients: what is learnt, and what is left in the model."""
+"""Early stopping, averages of weights, accumulated and clipped gradients: what is learnt, what is left in the model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from minigrad.errors import ArgumentError, NonFiniteError
 from minigrad.nn import functional as F
 from minigrad.optim import SGD, ExponentialMovingAverage
 from minigrad.optim.lr_scheduler import ReduceLROnPlateau, StepLR
-from minigrad.train import Callback, EarlyStopping, History, ScheduleEpochs, Trainer, WeightAverage
+from minigrad.train import (
+    Callback,
+    EarlyStopping,
+    History,
+    RunCheckpoint,
+    RunFolder,
+    ScheduleEpochs,
+    Trainer,
+    WeightAverage,
+)
 from minigrad.train.weights import Monitor
 
 BATCH = (mg.ones(1, 1), mg.ones(1, 1))
@@ -104,6 +113,30 @@ def test_a_second_training_starts_counting_anew():
     assert (early.best, early.best_epoch) == (7, 3)
 
 
+def test_a_run_that_was_stopped_stays_stopped(tmp_path):
+    run = RunFolder.create(tmp_path, {})
+    trainer, _ = fit([1, 2, 3, 4], EarlyStopping(patience=2), RunCheckpoint(run))
+    assert trainer.next_epoch == 3
+    model, early = nn.Linear(1, 1, bias=False), EarlyStopping(patience=2)
+    callbacks = [Scripted([1, 2, 3, 4]), early, History(), RunCheckpoint(run)]
+    again = Trainer(model, SGD(model.parameters(), lr=0.1), F.mse_loss, metrics=[], callbacks=callbacks)
+    again.fit([BATCH], 4, validation=[BATCH], resume=run.load())
+    assert (again.next_epoch, again.global_step, early.best_epoch, model.weight.item()) == (3, 3, 1, 1)
+
+
+def test_an_epoch_that_is_not_finite_is_never_the_best():
+    class Count(Scripted):
+        def on_epoch_end(self, trainer):
+            super().on_epoch_end(trainer)
+            trainer.logs["val_accuracy"] = 1 - trainer.epoch / 10  # weights of NaN give some accuracy, too
+
+    early, model = EarlyStopping("val_accuracy", patience=None), nn.Linear(1, 1, bias=False)
+    callbacks = [Count([math.nan, 2, 1]), early]
+    trainer = Trainer(model, SGD(model.parameters(), lr=0.1), F.mse_loss, metrics=[], callbacks=callbacks)
+    trainer.fit([BATCH], 3, validation=[BATCH])
+    assert (early.best, early.best_epoch) == (0.9, 2)
+
+
 def test_an_epoch_cut_short_does_not_count():
     class Stop(Callback):
         def on_batch_end(self, trainer):
@@ -111,7 +144,9 @@ def test_an_epoch_cut_short_does_not_count():
 
     model, early = nn.Linear(1, 1), EarlyStopping()
     schedule = ScheduleEpochs(StepLR(SGD(model.parameters(), lr=1.0), 1))
-    trainer = Trainer(model, SGD(model.parameters(), lr=0.1), F.mse_loss, metrics=[], callbacks=[early, schedule, Stop()])
+    trainer = Trainer(
+        model, SGD(model.parameters(), lr=0.1), F.mse_loss, metrics=[], callbacks=[early, schedule, Stop()]
+    )
     trainer.fit([BATCH] * 2, 3, validation=[BATCH])
     assert early.best is None
     assert schedule.scheduler.last_epoch == 0
@@ -120,7 +155,9 @@ def test_an_epoch_cut_short_does_not_count():
 def test_what_can_be_monitored():
     assert Monitor("val_loss").sign == Monitor("val_perplexity").sign == -1
     assert Monitor("val_accuracy").sign == Monitor("val_loss", "max").sign == 1
-    with pytest.raises(ArgumentError, match="no number 'val_f1' to monitor; it has epoch, step, train_loss, val_loss, sec"):
+    with pytest.raises(
+        ArgumentError, match="no number 'val_f1' to monitor; it has epoch, step, train_loss, val_loss, sec"
+    ):
         fit([1, 2], EarlyStopping("val_f1"))
     for options, message in (
         ({"patience": 0}, "patience must be a whole number from 1, or None, not 0"),
@@ -165,7 +202,9 @@ def test_validation_sees_the_average():
 def test_the_weights_come_back_when_validation_fails():
     model = nn.Linear(1, 1, bias=False)
     average = ExponentialMovingAverage(model, decay=0.5)
-    trainer = Trainer(model, SGD(model.parameters(), lr=0.1), F.mse_loss, metrics=[], callbacks=[WeightAverage(average)])
+    trainer = Trainer(
+        model, SGD(model.parameters(), lr=0.1), F.mse_loss, metrics=[], callbacks=[WeightAverage(average)]
+    )
     with pytest.raises(ArgumentError, match="nothing to evaluate"):
         trainer.fit([BATCH], 1, validation=[])
     average.update()  # would be refused while the averages are in the model
@@ -183,7 +222,9 @@ def steps_by_hand(groups, lr, clip=math.inf):
     return w
 
 
-@pytest.mark.parametrize(("accumulate", "clip"), [(1, None), (2, None), (3, None), (7, None), (2, 0.1), (1, 0.1)])
+@pytest.mark.parametrize(
+    ("accumulate", "clip"), [(1, None), (2, None), (3, None), (7, None), (2, 0.1), (1, 0.1)]
+)
 def test_accumulated_and_clipped_gradients(rng, accumulate, clip):
     """Five batches: the last step takes what is left, and means what a whole one means."""
     arrays = [(rng.standard_normal((3, 1)), rng.standard_normal((3, 1))) for _ in range(5)]
@@ -224,7 +265,9 @@ def test_stopping_waits_for_the_step():
             trainer.stop = True
 
     model = nn.Linear(1, 1)
-    trainer = Trainer(model, SGD(model.parameters(), lr=0.1), F.mse_loss, metrics=[], callbacks=[Stop()], accumulate=3)
+    trainer = Trainer(
+        model, SGD(model.parameters(), lr=0.1), F.mse_loss, metrics=[], callbacks=[Stop()], accumulate=3
+    )
     trainer.fit([BATCH] * 7, 1)
     assert (trainer.next_batch, trainer.global_step) == (3, 1)
 
@@ -236,7 +279,9 @@ def test_gradients_that_are_not_finite_are_never_applied():
 
     model = nn.Linear(1, 1)
     before = model.weight.item()
-    trainer = Trainer(model, SGD(model.parameters(), lr=0.1), F.mse_loss, metrics=[], callbacks=[Spoil()], clip_norm=1.0)
+    trainer = Trainer(
+        model, SGD(model.parameters(), lr=0.1), F.mse_loss, metrics=[], callbacks=[Spoil()], clip_norm=1.0
+    )
     with pytest.raises(NonFiniteError, match=r"norm of order 2 is inf"):
         trainer.fit([BATCH], 1)
     assert model.weight.item() == before
@@ -248,7 +293,10 @@ def test_wrong_options():
     for options, message in (
         ({"accumulate": 0}, "accumulate must be a whole number from 1, not 0"),
         ({"clip_norm": 0}, "clip_norm must be above 0, or None, not 0"),
-        ({"scheduler": ReduceLROnPlateau(optimizer)}, "needs a number after each epoch: hand it to ScheduleEpochs"),
+        (
+            {"scheduler": ReduceLROnPlateau(optimizer)},
+            "needs a number after each epoch: hand it to ScheduleEpochs",
+        ),
     ):
         with pytest.raises(ArgumentError, match=message):
             Trainer(model, optimizer, **options)
@@ -256,15 +304,21 @@ def test_wrong_options():
         with pytest.raises(ArgumentError, match="a monitor goes with ReduceLROnPlateau"):
             ScheduleEpochs(scheduler, monitor)
     plateau = ScheduleEpochs(ReduceLROnPlateau(optimizer), monitor="val_loss")
-    with pytest.raises(ArgumentError, match="no number 'val_loss' to monitor; it has epoch, step, train_loss, seconds"):
+    with pytest.raises(
+        ArgumentError, match="no number 'val_loss' to monitor; it has epoch, step, train_loss, seconds"
+    ):
         Trainer(model, optimizer, F.mse_loss, metrics=[], callbacks=[plateau]).fit([BATCH], 1)
 
 
 def test_a_callback_is_given_back():
     model, history = nn.Linear(1, 1), History()
-    trainer = Trainer(model, SGD(model.parameters(), lr=0.1), F.mse_loss, metrics=[], callbacks=[history, EarlyStopping()])
+    trainer = Trainer(
+        model, SGD(model.parameters(), lr=0.1), F.mse_loss, metrics=[], callbacks=[history, EarlyStopping()]
+    )
     trainer.fit([BATCH], 1, validation=[BATCH])
     assert trainer.callback(History) is history
     assert trainer.callback(EarlyStopping).best_epoch == 1
-    with pytest.raises(ArgumentError, match="no callback of the kind WeightAverage; it has History, EarlyStopping"):
+    with pytest.raises(
+        ArgumentError, match="no callback of the kind WeightAverage; it has History, EarlyStopping"
+    ):
         trainer.callback(WeightAverage)

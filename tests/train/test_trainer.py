@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import math
 
-import numpy as np
 import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.data import ArrayDataset, DataLoader
 from minigrad.errors import ArgumentError, NonFiniteError, ShapeError
 from minigrad.optim import SGD
 from minigrad.optim.lr_scheduler import OneCycleLR
-from minigrad.train import Callback, Checkpoint, History, ProgressBar, Trainer, accuracy
-
-
-@pytest.fixture
-def loader(rng):
-    """Points in the plane, of class 1 right of a slanted line: 40 of them in batches of 16."""
-    points = rng.standard_normal((40, 2)).astype(np.float32)
-    classes = (points @ np.array([2.0, 1.0]) > 0.3).astype(np.int64)
-    return DataLoader(ArrayDataset(points, classes), batch_size=16, shuffle=True, seed=0)
+from minigrad.train import Callback, History, Trainer, accuracy
 
 
 def make_trainer(*callbacks, lr: float = 0.5, model: nn.Module | None = None, **options) -> Trainer:
@@ -48,16 +37,33 @@ class Recorder(Callback):
     def on_batch_begin(self, trainer):
         self.note("batch_begin", trainer.batch_index, len(trainer.batch[1]))
 
+    def on_forward_end(self, trainer):
+        assert math.isfinite(trainer.loss)
+        self.note("forward_end", trainer.model.weight.grad is None)
+
     def on_backward_end(self, trainer):
         assert trainer.model.weight.grad is not None
         self.note("backward_end", trainer.global_step, trainer.output.shape)
+
+    def on_step_end(self, trainer):
+        assert trainer.model.weight.grad is not None
+        self.note("step_end", trainer.global_step)
 
     def on_batch_end(self, trainer):
         assert math.isfinite(trainer.loss)
         self.note("batch_end", trainer.global_step)
 
+    def on_validation_begin(self, trainer):
+        self.note("validation_begin", "val_loss" in trainer.logs)
+
+    def on_validation_end(self, trainer):
+        self.note("validation_end")
+
     def on_epoch_end(self, trainer):
         self.note("epoch_end", trainer.logs["epoch"])
+
+    def on_save_point(self, trainer):
+        self.note("save_point", trainer.next_epoch, trainer.next_batch)
 
     def on_fit_end(self, trainer):
         self.note("fit_end")
@@ -108,15 +114,24 @@ def test_callbacks_are_called_in_order():
         return [
             ("epoch_begin", i, True),
             ("batch_begin", 0, 3),
+            ("forward_end", True),
             ("backward_end", 2 * i, (3, 2)),
+            ("step_end", 2 * i + 1),
             ("batch_end", 2 * i + 1),
+            ("save_point", i, 1),
             ("batch_begin", 1, 1),
+            ("forward_end", True),
             ("backward_end", 2 * i + 1, (1, 2)),
+            ("step_end", 2 * i + 2),
             ("batch_end", 2 * i + 2),
+            ("save_point", i, 2),
+            ("validation_begin", False),
+            ("validation_end",),
             ("epoch_end", i + 1),
+            ("save_point", i + 1, 0),
         ]
 
-    points = [("fit_begin", 2), *epoch(0), *epoch(1), ("fit_end",)]
+    points = [("fit_begin", 2), ("save_point", 0, 0), *epoch(0), *epoch(1), ("fit_end",)]
     assert log == [(name, *point) for point in points for name in "ab"]
 
 
@@ -162,7 +177,8 @@ def test_a_callback_stops_training():
     trainer = make_trainer(Stop(), Recorder("a", log))
     logs = trainer.fit(batches, 5, validation=batches)
     assert trainer.global_step == 3
-    assert [entry[1] for entry in log][-3:] == ["batch_end", "epoch_end", "fit_end"]
+    # The step is a moment to save; the epoch, cut short, is none
+    assert [entry[1] for entry in log][-4:] == ["batch_end", "save_point", "epoch_end", "fit_end"]
     assert logs["epoch"] == 2
     assert "val_loss" not in logs
     trainer.fit(batches, 1)  # may be taken up again
@@ -182,8 +198,10 @@ def test_on_fit_end_is_called_when_training_fails(error):
         trainer.fit([(mg.ones(1, 2), mg.tensor([0]))], 2)
     assert [entry[1] for entry in log] == [
         "fit_begin",
+        "save_point",
         "epoch_begin",
         "batch_begin",
+        "forward_end",
         "backward_end",
         "fit_end",
     ]
@@ -285,80 +303,3 @@ def test_there_must_be_something_to_do(loader):
 
     with pytest.raises(ArgumentError, match="nothing to train on"):
         trainer.fit(Liar(), 1)
-
-
-# ------------------------------------------------ progress and checkpoints
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def test_progress_in_a_log_file(loader):
-    file = io.StringIO()
-    make_trainer(ProgressBar(file, lines_per_epoch=3)).fit(loader, 2, validation=loader)
-    lines = file.getvalue().splitlines()
-    assert [line.split("  ")[:2] for line in lines[:2]] == [
-        ["epoch 1/2", "batch 1/3"],
-        ["epoch 1/2", "batch 2/3"],
-    ]
-    assert lines[2].startswith("epoch 1/2  train_loss ")
-    assert lines[5].startswith("epoch 2/2  train_loss ")
-    assert len(lines) == 6
-    assert "val_accuracy" in lines[2]
-    assert "\r" not in file.getvalue()
-
-
-def test_a_bar_on_a_terminal(loader):
-    file = Terminal()
-    bar = ProgressBar(file)
-    make_trainer(bar).fit(loader, 2)
-    text = file.getvalue()
-    assert "epoch 1/2:   0%" in text
-    assert "epoch 2/2: " in text
-    finished = [line for part in text.split("\n") for line in part.split("\r") if "train_loss" in line]
-    assert len(finished) == 2
-    assert bar.bar is None
-
-
-def test_the_bar_is_closed_when_training_fails(loader):
-    class Fail(Callback):
-        def on_backward_end(self, trainer):
-            raise RuntimeError
-
-    bar = ProgressBar(Terminal())
-    with pytest.raises(RuntimeError):
-        make_trainer(bar, Fail()).fit(loader, 1)
-    assert bar.bar is None
-
-
-def test_checkpoints_hold_the_last_good_state(loader, tmp_path):
-    path, model, states = tmp_path / "w.safetensors", nn.Linear(2, 2), []
-    start = {name: value.tolist() for name, value in model.state_dict().items()}
-
-    class Peek(Callback):
-        def on_epoch_begin(self, trainer):
-            states.append({name: value.tolist() for name, value in mg.load(path).items()})
-
-        def on_epoch_end(self, trainer):
-            if trainer.epoch == 1:
-                trainer.model.weight.data.fill_(math.nan)
-
-    trainer = make_trainer(Checkpoint(path), Peek(), model=model)
-    with pytest.raises(NonFiniteError):
-        trainer.fit(loader, 4, validation=loader)
-    assert states[0] == start
-    assert states[1] != start
-    assert len(states) == 3
-    kept = {name: value.tolist() for name, value in mg.load(path).items()}
-    assert kept == states[2] != states[1]
-
-
-def test_a_checkpoint_leaves_out_an_epoch_that_is_not_finite(loader, tmp_path):
-    path, model = tmp_path / "w.safetensors", nn.Linear(2, 2)
-    start = model.weight.tolist()
-    validation = [(mg.full((1, 2), math.inf), mg.tensor([0]))]
-    logs = make_trainer(Checkpoint(path), model=model).fit(loader, 1, validation=validation)
-    assert math.isnan(logs["val_loss"])
-    assert mg.load(path)["weight"].tolist() == start != model.weight.tolist()

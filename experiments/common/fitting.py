@@ -1,0 +1,127 @@
+"""Training in a run folder, which can be stopped, killed and resumed, and which keeps what was learnt in any case."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import minigrad as mg
+from common.options import settings_of
+from common.schedules import SCHEDULES
+from minigrad import nn
+from minigrad.data import DataLoader
+from minigrad.errors import NonFiniteError
+from minigrad.nn import functional as F
+from minigrad.optim import Optimizer
+from minigrad.train import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    History,
+    ProgressBar,
+    RunCheckpoint,
+    RunFolder,
+    RunLog,
+    Trainer,
+)
+
+
+class Fitted(NamedTuple):
+    """What came of training.
+
+    history:    its numbers.
+    seconds:    how long it took, with what was before a resume.
+    stopped:    why it ended before its time, or "".
+    best_epoch: the one whose weights were kept, from 1; None for the last ones.
+    """
+
+    history: History
+    seconds: float
+    stopped: str
+    best_epoch: int | None
+
+
+def fit(
+    options: Namespace,
+    model: nn.Module,
+    optimizer: Optimizer,
+    train: DataLoader,
+    watched: DataLoader,
+    out: Path,
+    *,
+    loss: Callable = F.cross_entropy,
+    metrics: Any = ("accuracy",),
+    keep_best: str | None = None,
+) -> Fitted:
+    """Train `model` as the options say; it then has the weights to be judged, which lie in `out`/model.safetensors.
+
+    watched:   measured after each epoch.
+    keep_best: the name of a number of an epoch, as "val_accuracy": take the weights of the epoch that is best by it,
+               and heed --patience. None: take the last ones.
+
+    The run is kept in `out`/run, from which --resume goes on.
+    """
+    weights = out / "model.safetensors"
+    run, state = open_run(out / "run", settings_of(options), options.resume)
+    history, best = History(), EarlyStopping(keep_best or "", options.patience)
+    callbacks: list[Callback] = [history, ProgressBar(), Checkpoint(weights)]
+    # Every so many steps: what a kill can cost at most
+    callbacks += [RunLog(run, every=20), RunCheckpoint(run, every=200), *([best] if keep_best else [])]
+    schedule = SCHEDULES[options.schedule](optimizer, options.epochs * len(train))
+    trainer = Trainer(model, optimizer, loss, scheduler=schedule, metrics=metrics, callbacks=callbacks)
+    began = time.perf_counter() - _seconds_before(state)
+    with mg.profile() if options.profile else nullcontext() as profile:
+        stopped, diverged = _fit(trainer, train, options.epochs, watched, state)
+    seconds = time.perf_counter() - began
+    if diverged and not best.best_weights:
+        model.load_state_dict(mg.load(weights))
+    mg.save(model.state_dict(), weights)
+    if profile is not None:
+        print(profile.table())
+    if stopped:
+        print(f"stopped early: {stopped}", file=sys.stderr)
+    if best.best_epoch is not None:
+        print(f"the weights are those of epoch {best.best_epoch}, which did best on the held-out data")
+    return Fitted(history, seconds, stopped, best.best_epoch)
+
+
+def open_run(
+    folder: Path, settings: Mapping[str, Any], resume: bool
+) -> tuple[RunFolder, dict[str, Any] | None]:
+    """The run in a folder, and the state to go on from, or None at its beginning."""
+    if not resume:
+        return RunFolder.create(folder, settings), None
+    RunFolder.open(folder).require_config(settings)
+    run = RunFolder.resume(folder)
+    return run, run.load()
+
+
+def _seconds_before(state: Mapping[str, Any] | None) -> float:
+    """How long a run had trained when its state was saved."""
+    if state is None:
+        return 0.0
+    epochs = state["callbacks"]["History"]["epochs"]
+    return state["trainer"]["seconds"] + sum(epoch["seconds"] for epoch in epochs)
+
+
+def _fit(
+    trainer: Trainer, train: DataLoader, epochs: int, watched: DataLoader, state: Mapping[str, Any] | None
+) -> tuple[str, bool]:
+    """Train; returns why it ended before its time, or "", and whether the weights may be spoilt."""
+    try:
+        logs = trainer.fit(train, epochs, validation=watched, resume=state)
+        if all(math.isfinite(logs[name]) for name in ("train_loss", "val_loss") if name in logs):
+            return "", False
+        problem = "the loss on the data it does not learn from is not finite"
+    except KeyboardInterrupt:
+        steps = trainer.global_step
+        return f"interrupted after {steps} steps; --resume goes on from there", False
+    except NonFiniteError as error:
+        problem = str(error)
+    return f"{problem}. What follows is of the network as the last good epoch (or the start) left it", True
