@@ -10,6 +10,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import signal
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,11 @@ from typing import Any
 import hypothesis
 import numpy as np
 import pytest
+
+# A shell that starts us in the background may have switched interrupts off, for us and for what we start;
+# some tests send them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile(
     "minigrad",

@@ -206,7 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
         models.small_resnet(depth)  # a depth that there is not is an error now, not after the first network
     mg.manual_seed(options.seed)
     out = output_folder(options.out)
-    parts = load_parts(options, options.dataset)
+    parts = load_parts(options, IMAGE_SETS[options.dataset].load)
     loaders = make_loaders(parts, options.dataset, options)
     print(parts, flush=True)
     if not options.resume:

@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     mg.manual_seed(options.seed)
     out = output_folder(options.out)
-    parts = load_parts(options, options.dataset)
+    parts = load_parts(options, IMAGE_SETS[options.dataset].load)
     classes = len(parts.test.classes or ())
     model = build_model(options.model, classes).to(device=options.device)
     extra = [Cutout(options.cutout)] if options.cutout else []

@@ -23,6 +23,7 @@ from common.fitting import fit
 from common.image_sets import load_parts, make_loaders
 from common.options import DEFAULT, add_image_options, add_training_options, new_parser, parse, settings_of
 from minigrad.cli import clear_errors, output_folder
+from minigrad.data import load_fashion_mnist
 from minigrad.optim import SGD
 
 MODELS = ["mlp", "lenet5", "simple_cnn", "resnet8", "resnet14", "resnet20", "resnet32"]
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         device=options.device
     )
     out = output_folder(options.out)
-    parts = load_parts(options, "fashion_mnist")
+    parts = load_parts(options, load_fashion_mnist)
     loaders = make_loaders(parts, "fashion_mnist", options)
     title = f"Fashion-MNIST, {options.model}"
     print(f"{title}, {model.count_parameters():,} parameters\n{parts}", flush=True)

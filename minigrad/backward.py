@@ -283,7 +283,7 @@ def _accumulate(leaf: Any, gradient: Any, create_graph: bool) -> None:
         leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
     elif leaf.grad is None:
         leaf.grad = _own(gradient, leaf.backend)
-    elif getattr(leaf.grad, "shape", None) != gradient.shape or not isinstance(leaf.grad, engine.Tensor):
+    elif not isinstance(leaf.grad, engine.Tensor) or leaf.grad.shape != gradient.shape:
         raise GraphError(
             f"a gradient of shape {list(gradient.shape)} arrived at a leaf whose .grad is {describe(leaf.grad)}; "
             "set .grad to None or to a tensor of the shape of the leaf"

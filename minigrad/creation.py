@@ -10,6 +10,7 @@ import numpy as np
 from minigrad import dtypes
 from minigrad.backend import Backend, get_backend
 from minigrad.errors import ArgumentError, DtypeError
+from minigrad.inplace import fill
 from minigrad.storage import Storage
 from minigrad.tensor import Tensor
 
@@ -60,7 +61,14 @@ def from_dlpack(source: Any) -> Tensor:
     """A tensor on the memory of another library's CPU tensor, through DLPack; otherwise as `from_numpy`."""
     if not hasattr(source, "__dlpack__"):
         raise DtypeError(f"from_dlpack takes a tensor that speaks DLPack, not {type(source).__name__}")
-    return from_numpy(np.from_dlpack(source))
+    try:
+        array = np.from_dlpack(source)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise DtypeError(
+            f"from_dlpack cannot share this {type(source).__name__}: {error} (NumPy's DLPack knows no bfloat16; other "
+            "devices' tensors, and those that require grad, must be moved or detached first)"
+        ) from error
+    return from_numpy(array)
 
 
 def _shape(size: tuple) -> tuple[int, ...]:
@@ -95,7 +103,13 @@ def full(
     """A tensor in which every element is `fill_value`; by default int64 for an int, bool for a bool, else float32."""
     shape = _shape((size,))
     dtype = dtypes.as_dtype(dtype or dtypes.result_type([fill_value]))
-    return _finish(lambda b: b.xp.full(shape, fill_value, dtype=dtype), dtype, device, requires_grad)
+    return _finish(lambda b: _filled(b, shape, fill_value, dtype), dtype, device, requires_grad)
+
+
+def _filled(backend: Backend, shape: tuple[int, ...], value: float, dtype: np.dtype) -> Any:
+    array = backend.xp.empty(shape, dtype=dtype)
+    fill(array, value)
+    return array
 
 
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 # Infinities and NaNs are values here, as they are on a GPU: log(0) is -inf and says nothing. A filter on the modules
 # that compute costs nothing; `np.errstate` around each call would cost a microsecond.
-warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"minigrad\.(ops|engine|backward|backend)")
+_COMPUTING = r"minigrad\.(ops|engine|backward|backend|inplace|tensor|host|creation)\b"
+warnings.filterwarnings("ignore", category=RuntimeWarning, module=_COMPUTING)
 
 Tensor: Any = None  # set by minigrad.tensor, which stands above this module
 _NUMBERS = (int, float, bool)
@@ -163,23 +164,11 @@ def apply(op: Operation, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any
     if not uniform or dtype in dtypes.HALF or (op.dtypes == "float" and dtype not in dtypes.FLOATING):
         arrays, half = _settle_types(op, arrays, backend)
 
-    try:
-        if observe.observers:
-            run = partial(run_forward, op, backend, arrays, params)
-            result = observe.execute(run, op, "forward", backend, arrays, params, None)
-        else:
-            result = run_forward(op, backend, arrays, params)
-    except MinigradError:
-        raise
-    except (ValueError, IndexError, TypeError, OverflowError) as error:  # NumPy's word: add what was given
-        kind = (
-            DtypeError
-            if isinstance(error, TypeError)
-            else ShapeError
-            if not isinstance(error, OverflowError)
-            else ArgumentError
-        )
-        raise kind(f"{op.name}({', '.join(map(describe, inputs))}): {error}") from error
+    if observe.observers:
+        run = partial(_run_or_explain, op, backend, inputs, arrays, params)
+        result = observe.execute(run, op, "forward", backend, arrays, params, None)
+    else:
+        result = _run_or_explain(op, backend, inputs, arrays, params)
     results = result if type(result) is tuple else (result,)
     if half is not None:  # computed wide, rounded once
         results = tuple(y.astype(half) if y.dtype == dtypes.float32 else y for y in results)
@@ -189,6 +178,21 @@ def apply(op: Operation, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any
     if wanted and _mode.grad_enabled and op.gradient_fn is not None:
         _record(op, backend, params, inputs, outputs)
     return outputs if type(result) is tuple else outputs[0]
+
+
+def _run_or_explain(
+    op: Operation, backend: Backend, inputs: tuple, arrays: Sequence[Any], params: dict[str, Any]
+) -> Any:
+    """`run_forward`, whose errors say what was given."""
+    try:
+        return run_forward(op, backend, arrays, params)
+    except MinigradError:
+        raise
+    except (ValueError, IndexError, TypeError, OverflowError) as error:  # NumPy's word: add what was given
+        kind = ShapeError
+        if isinstance(error, (TypeError, OverflowError)):
+            kind = DtypeError if isinstance(error, TypeError) else ArgumentError
+        raise kind(f"{op.name}({', '.join(map(describe, inputs))}): {error}") from error
 
 
 def run_forward(op: Operation, backend: Backend, arrays: Sequence[Any], params: dict[str, Any]) -> Any:

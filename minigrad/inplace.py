@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import dtypes, engine, ops
-from minigrad.errors import ArgumentError, DtypeError, GraphError, MinigradError, ShapeError
+from minigrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
 from minigrad.storage import storage_of
 
 
@@ -19,13 +19,7 @@ class InPlace:
 
     def _write(self: Any, write: Callable[[Any], Any], *sources: Any) -> Any:
         """The one way to change a tensor: refuse where the graph would not see it, write, count the write."""
-        if engine.is_grad_enabled() and (
-            self.requires_grad or any(isinstance(s, engine.Tensor) and s.requires_grad for s in sources)
-        ):
-            raise GraphError(
-                "an in-place write to, or from, a tensor that requires grad is not recorded: its gradient would be "
-                "lost. Write under mg.no_grad(), to x.detach(), or use the operation that returns a new tensor"
-            )
+        self._refuse_unrecorded(*sources)
         if not getattr(self.array.flags, "writeable", True):
             raise ArgumentError(
                 f"the memory of this tensor of shape {list(self.shape)} cannot be written to: it is an expanded or "
@@ -34,6 +28,15 @@ class InPlace:
         write(self.array)
         storage_of(self).version += 1
         return self
+
+    def _refuse_unrecorded(self: Any, *sources: Any) -> None:
+        if engine.is_grad_enabled() and (
+            self.requires_grad or any(isinstance(s, engine.Tensor) and s.requires_grad for s in sources)
+        ):
+            raise GraphError(
+                "an in-place write to, or from, a tensor that requires grad is not recorded: its gradient would be "
+                "lost. Write under mg.no_grad(), to x.detach(), or use the operation that returns a new tensor"
+            )
 
     def copy_(self: Any, other: Any) -> Any:
         """Overwrite the elements with those of `other`, broadcast and cast."""
@@ -44,7 +47,8 @@ class InPlace:
 
     def set_(self: Any, source: Any) -> Any:
         """Take over the memory, dtype and device of `source`; the tensor stays the same object."""
-        self._write(lambda _: None)
+        self._refuse_unrecorded()
+        storage_of(self).version += 1
         self.array, self.backend, self._storage = source.array, source.backend, storage_of(source)
         return self
 
@@ -54,14 +58,7 @@ class InPlace:
 
     def fill_(self: Any, value: Any) -> Any:
         """Overwrite every element with `value`."""
-        try:
-            return self._write(lambda a: a.fill(value))
-        except (TypeError, ValueError, OverflowError) as error:
-            if isinstance(error, MinigradError):
-                raise
-            raise ArgumentError(
-                f"a {self.dtype} tensor cannot be filled with {value!r:.80}: {error}"
-            ) from error
+        return self._write(lambda a: fill(a, value))
 
     def zero_(self: Any) -> Any:
         """Overwrite every element with 0."""
@@ -118,6 +115,14 @@ class InPlace:
 
     def __itruediv__(self: Any, other: Any) -> Any:
         return self._augment(self.div_, ops.div, other)
+
+
+def fill(array: Any, value: Any) -> None:
+    """Overwrite every element of a raw array with `value`, or say why that cannot be."""
+    try:
+        array.fill(value)
+    except (TypeError, ValueError, OverflowError) as error:  # NumPy's word: add what was given
+        raise ArgumentError(f"a {array.dtype} tensor cannot be filled with {value!r:.80}: {error}") from error
 
 
 def _broadcast(target: Any, source: Any) -> Any:

@@ -59,7 +59,7 @@ interceptors: tuple[Interceptor, ...] = ()
 
 @contextmanager
 def observe(observer: Observer) -> Iterator[Observer]:
-    """Let `observer` see every operation within the block."""
+    """Let `observer` see every operation within the block, those of other threads (a loader's, say) too."""
     global observers
     observers += (observer,)
     try:

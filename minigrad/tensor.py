@@ -150,8 +150,14 @@ class Tensor(InPlace):
         return ops.transpose(self, -2, -1)
 
     def __repr__(self) -> str:
+        values = self.numpy()
         text = np.array2string(
-            np.asarray(self.numpy()), separator=", ", prefix="tensor(", threshold=1000, edgeitems=3
+            # NumPy would print bfloat16 without decimal points, like integers
+            values.astype(dtypes.float32) if self.dtype == dtypes.bfloat16 else values,
+            separator=", ",
+            prefix="tensor(",
+            threshold=1000,
+            edgeitems=3,
         )
         facts = [] if self.dtype in (dtypes.float32, dtypes.int64, dtypes.bool_) else [f"dtype={self.dtype}"]
         facts += [f"shape={self.shape}"] if self.array.size == 0 or self.array.size > 1000 else []

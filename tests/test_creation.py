@@ -118,8 +118,42 @@ def test_gradients_are_wanted_on_request():
         (lambda: mg.from_dlpack([1.0]), DtypeError, "speaks DLPack, not list"),
         (lambda: mg.zeros(2, dtype="complex64"), DtypeError, "complex64"),
         (lambda: mg.zeros(2, dtype="int64", requires_grad=True), DtypeError, "floating-point"),
+        (
+            lambda: mg.tensor([3, 300], dtype="uint8"),
+            ArgumentError,
+            "uint8 holds 0 to 255; given were 3 to 300",
+        ),
+        (lambda: mg.tensor(2**70), ArgumentError, "outside the range of int64"),
+        (
+            lambda: mg.full((2,), 2**70),
+            ArgumentError,
+            "int64 tensor cannot be filled with 1180591620717411303424",
+        ),
+        (lambda: mg.zeros(2).fill_("a"), ArgumentError, "float32 tensor cannot be filled with 'a'"),
+        (lambda: mg.arange(2).fill_(float("nan")), ArgumentError, "int64 tensor cannot be filled with nan"),
+        (lambda: mg.ones(1).expand(3).zero_(), ArgumentError, r"shape \[3\] cannot be written to"),
     ],
 )
 def test_what_is_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_numbers_too_large_are_infinite_without_a_word():
+    for tensor in (mg.tensor(1e300), mg.full((), 1e300), mg.zeros(()).fill_(1e300)):
+        assert tensor.item() == float("inf")
+    half = mg.zeros(1, dtype="float16").copy_(mg.tensor([1e30]))
+    assert half.tolist() == [float("inf")]
+
+
+def test_tensors_of_tensors():
+    for dtype in ("float32", "bfloat16", "int64"):
+        row = mg.ones(2, dtype=dtype)
+        both = mg.tensor([row, row])
+        assert (both.dtype, both.tolist()) == (row.dtype, [[1, 1], [1, 1]])
+
+
+@pytest.mark.oracle
+def test_what_dlpack_cannot_carry_is_refused(torch):
+    with pytest.raises(DtypeError, match="from_dlpack cannot share this Tensor"):
+        mg.from_dlpack(torch.ones(2, dtype=torch.bfloat16))

@@ -296,6 +296,25 @@ def test_observers_see_forward_and_gradient(x):
     assert seen.calls == []
 
 
+def test_an_observers_own_error_is_not_blamed_on_the_operation(x):
+    class Failing(Seen):
+        def before(self, call):
+            raise ValueError("no more room")
+
+    with pytest.raises(ValueError, match="^no more room$"), observe.observe(Failing()):
+        x * 2.0
+
+
+def test_the_same_observer_may_look_on_from_nested_blocks(x):
+    seen = Seen()
+    with observe.observe(seen):
+        with observe.observe(seen):
+            x * 2.0
+        assert len(seen.calls) == 4
+        x * 2.0
+        assert len(seen.calls) == 6
+
+
 def test_observing_changes_no_bits(x):
     def run():
         x.grad = None

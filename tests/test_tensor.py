@@ -112,6 +112,8 @@ def test_python_protocols():
     for wrong in (lambda: t.item(), lambda: bool(t), lambda: len(mg.tensor(1.0))):
         with pytest.raises(ShapeError):
             wrong()
+    with pytest.raises(ShapeError, match=r"\.any\(\) or \.all\(\)"):
+        bool(t == t)
     with pytest.raises(DtypeError, match="only integer tensors"):
         [1, 2][mg.tensor(1.0)]
 
@@ -124,6 +126,7 @@ def test_repr_shows_what_matters():
     assert repr(mg.arange(2)) == "tensor([0, 1])"
     assert "shape=(50, 40)" in repr(mg.zeros(50, 40))
     assert "shape=(0, 3)" in repr(mg.zeros(0, 3))
+    assert repr(mg.tensor([1.0, 2.5], dtype="bfloat16")) == "tensor([1. , 2.5], dtype=bfloat16)"
     assert x.device == "cpu"
 
 
@@ -192,6 +195,11 @@ def test_dlpack_both_ways(torch):
     other.mul_(2)
     with pytest.raises(GraphError, match="changed in place"):
         y.backward()
+    kept = mg.ones(3)
+    y = (x * kept).sum()
+    torch.from_dlpack(kept)
+    with pytest.raises(GraphError, match="lent out by DLPack since"):
+        y.backward()
     with pytest.raises(GraphError, match="detach"):
         torch.from_dlpack(x)
 
@@ -204,6 +212,22 @@ def test_views_share_the_count_of_writes(shape):
         view += 1
     assert t.tolist() == mg.ones(tuple(shape)).tolist()
     assert t._storage is view._storage or t.numel() == 0
+
+
+def test_shallow_copies_share_the_count_of_writes():
+    x, w = mg.ones(2), mg.ones(2, requires_grad=True)
+    twin = copy.copy(x)
+    y = (w * x).sum()
+    twin.fill_(5.0)
+    assert x.tolist() == [5, 5]
+    with pytest.raises(GraphError, match="changed in place"):
+        y.backward()
+
+
+def test_set_takes_over_from_memory_that_cannot_be_written_to():
+    x, source = mg.ones(1).expand(2), mg.zeros(3)
+    assert x.set_(source) is x
+    assert x.fill_(2.0).tolist() == source.tolist() == [2, 2, 2]
 
 
 def test_deep_copies_are_leaves_of_their_own():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 
 import pytest
@@ -118,3 +120,23 @@ def test_the_table_puts_the_longest_first():
         ["exp", "forward", "4", "0.500", "25.0%", "2.0"],
     ]
     assert p.seconds == 2
+
+
+def test_threads_are_added_up_without_loss():
+    def work():
+        x = mg.ones(2)
+        for _ in range(500):
+            x * 2.0
+
+    often, before = 1e-6, sys.getswitchinterval()
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    sys.setswitchinterval(often)
+    try:
+        with mg.profile() as p:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert (p.rows["mul", "forward"][0], p.rows["mul", "forward"][2]) == (2000, 4000)

@@ -69,32 +69,37 @@ def fit(
     """
     weights = out / "model.safetensors"
     run, state = open_run(out / "run", settings_of(options), options.resume)
-    history, best = History(), EarlyStopping(keep_best or "", options.patience)
+    history, best = History(), EarlyStopping(keep_best, options.patience) if keep_best else None
     callbacks: list[Callback] = [history, ProgressBar(), Checkpoint(weights)]
     # Every so many steps: what a kill can cost at most
-    callbacks += [RunLog(run, every=20), RunCheckpoint(run, every=200), *([best] if keep_best else [])]
+    callbacks += [RunLog(run, every=20), RunCheckpoint(run, every=200), *([best] if best else [])]
     schedule = SCHEDULES[options.schedule](optimizer, options.epochs * len(train))
     trainer = Trainer(model, optimizer, loss, scheduler=schedule, metrics=metrics, callbacks=callbacks)
     began = time.perf_counter() - _seconds_before(state)
     with mg.profile() if options.profile else nullcontext() as profile:
-        stopped, diverged = _fit(trainer, train, options.epochs, watched, state)
+        interrupted, problem = _fit(trainer, train, options.epochs, watched, state)
     seconds = time.perf_counter() - began
-    if diverged and not best.best_weights:
-        model.load_state_dict(mg.load(weights))
+    best_epoch = best.best_epoch if best else None
+    stopped = interrupted
+    if problem:
+        if best_epoch is None:
+            model.load_state_dict(mg.load(weights))
+        which = f"epoch {best_epoch}" if best_epoch else "the last whole epoch (or the start)"
+        stopped = f"{problem}. What follows is of the network before that, as {which} left it"
     mg.save(model.state_dict(), weights)
     if profile is not None:
         print(profile.table())
     if stopped:
         print(f"stopped early: {stopped}", file=sys.stderr)
-    if best.best_epoch is not None:
-        print(f"the weights are those of epoch {best.best_epoch}, which did best on the held-out data")
-    return Fitted(history, seconds, stopped, best.best_epoch)
+    if interrupted:
+        print("to go on, give the same command with --resume", file=sys.stderr)
+    return Fitted(history, seconds, stopped, best_epoch)
 
 
 def open_run(
     folder: Path, settings: Mapping[str, Any], resume: bool
 ) -> tuple[RunFolder, dict[str, Any] | None]:
-    """The run in a folder, and the state to go on from, or None at its beginning."""
+    """The run in a folder, begun or taken up again, and the state to go on from, or None at its beginning."""
     if not resume:
         return RunFolder.create(folder, settings), None
     RunFolder.open(folder).require_config(settings)
@@ -112,16 +117,15 @@ def _seconds_before(state: Mapping[str, Any] | None) -> float:
 
 def _fit(
     trainer: Trainer, train: DataLoader, epochs: int, watched: DataLoader, state: Mapping[str, Any] | None
-) -> tuple[str, bool]:
-    """Train; returns why it ended before its time, or "", and whether the weights may be spoilt."""
+) -> tuple[str, str]:
+    """Train; returns how it was interrupted, and what went wrong: both "" if it came to its end."""
     try:
         logs = trainer.fit(train, epochs, validation=watched, resume=state)
         if all(math.isfinite(logs[name]) for name in ("train_loss", "val_loss") if name in logs):
-            return "", False
-        problem = "the loss on the data it does not learn from is not finite"
+            return "", ""
+        held_out = any(isinstance(callback, EarlyStopping) for callback in trainer.callbacks)
+        return "", f"the loss on the {'held-out' if held_out else 'test'} images is not finite"
     except KeyboardInterrupt:
-        steps = trainer.global_step
-        return f"interrupted after {steps} steps; --resume goes on from there", False
+        return f"interrupted after {trainer.global_step} steps", ""
     except NonFiniteError as error:
-        problem = str(error)
-    return f"{problem}. What follows is of the network as the last good epoch (or the start) left it", True
+        return "", str(error)

@@ -63,16 +63,15 @@ class Parts(NamedTuple):
     @property
     def watched_name(self) -> str:
         """What to call the images that are watched."""
-        return "validation" if self.held_out else "test"
+        return "held-out" if self.held_out else "test"
 
     def __str__(self) -> str:
-        watched = f", {len(self.watched):,} validation" if self.held_out else ""
+        watched = f", {len(self.watched):,} held-out" if self.held_out else ""
         return f"{self.train.name}: {len(self.train):,} training{watched} and {len(self.test):,} test images"
 
 
-def load_parts(options: Namespace, dataset: str) -> Parts:
-    """The data set that --data, --train-images, --test-images and --validate ask for."""
-    load = IMAGE_SETS[dataset].load
+def load_parts(options: Namespace, load: Callable[..., ArrayDataset]) -> Parts:
+    """What --data, --train-images, --test-images and --validate ask for of the data set that `load` loads."""
     train, test = (load(options.data, split) for split in ("train", "test"))
     train, test = _first(train, options.train_images), _first(test, options.test_images)
     if options.validate is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,15 @@ from typing import Any
 from minigrad.observe import Call, observe
 
 
+class _Thread(threading.local):
+    """The calls that a thread is in: [call, when it began, seconds spent inside it in other operations]."""
+
+    def __init__(self) -> None:
+        self.open: list[list[Any]] = []
+
+
 class Profile:
-    """Totals per operation and phase.
+    """Totals per operation and phase, over all threads.
 
     rows: {(operation, "forward" or "gradient"): [calls, seconds, floating-point operations]}
 
@@ -22,26 +30,30 @@ class Profile:
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], list[float]] = {}
-        self._open: list[list[Any]] = []  # [call, when it began, seconds spent inside it in other operations]
+        self._thread = _Thread()
+        self._adding = threading.Lock()
 
     def before(self, call: Call) -> None:
         """Start the clock."""
-        self._open.append([call, time.perf_counter(), 0.0])
+        self._thread.open.append([call, time.perf_counter(), 0.0])
 
     def after(self, call: Call) -> None:
         """Stop the clock and add up."""
-        now, seen = time.perf_counter(), None
+        now, seen, flops = time.perf_counter(), None, 0.0
+        calls = self._thread.open
         while seen is not call:  # what lies above failed with an error, and never ended
-            seen, began, inside = self._open.pop()
-        if self._open:
-            self._open[-1][2] += now - began
-        row = self.rows.setdefault((call.op.name, call.phase), [0, 0.0, 0.0])
-        row[0] += 1
-        row[1] += now - began - inside
+            seen, began, inside = calls.pop()
+        if calls:
+            calls[-1][2] += now - began
         if call.phase == "forward":
-            row[2] += call.op.flops(
+            flops = call.op.flops(
                 [_shape(a) for a in call.arrays], [_shape(y) for y in call.outputs], call.params
             )
+        with self._adding:
+            row = self.rows.setdefault((call.op.name, call.phase), [0, 0.0, 0.0])
+            row[0] += 1
+            row[1] += now - began - inside
+            row[2] += flops
 
     @property
     def seconds(self) -> float:
