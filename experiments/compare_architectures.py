@@ -51,9 +51,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         metavar="N",
         help="of the plain and residual networks: 6n + 2, four depths at most (default: 8 20 32)",
     )
-    add_image_options(parser)
+    add_image_options(parser, train_images=6000, test_images=2000)
     add_training_options(parser, epochs=4, batch_size=64, lr=0.1, out="runs/compare")
-    parser.set_defaults(train_images=6000, test_images=2000)
     options = parse(parser, arguments)
     if len(options.depths) > len(PAIRS):
         parser.error(f"--depths takes {len(PAIRS)} depths at most")

@@ -189,7 +189,10 @@ def _run_or_explain(
     except MinigradError:
         raise
     except (ValueError, IndexError, TypeError, OverflowError) as error:  # NumPy's word: add what was given
-        kind = ShapeError
+        if unknown := set(params) - set(op.params):
+            allowed = f"it has {', '.join(op.params)}" if op.params else "it has none"
+            raise TypeError(f"{op.name} has no option {', '.join(sorted(unknown))}; {allowed}") from error
+        kind: type[MinigradError] = ShapeError
         if isinstance(error, (TypeError, OverflowError)):
             kind = DtypeError if isinstance(error, TypeError) else ArgumentError
         raise kind(f"{op.name}({', '.join(map(describe, inputs))}): {error}") from error

@@ -86,10 +86,20 @@ def encode(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None 
     # first
     plain = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items()}
     marks = {**_MARK, CHECKSUM: _ZEROS.decode()}
-    content = bytearray(safetensors.numpy.save(plain, metadata={**(metadata or {}), **marks}))
+    content = _ordered(safetensors.numpy.save(plain, metadata={**(metadata or {}), **marks}))
     start = _checksum_place(content)
     content[start : start + 64] = _checksum(content, start)
     return content
+
+
+def _ordered(content: bytes) -> bytearray:
+    """The same file with its texts in order: the library shuffles them, and equal states must give equal bytes."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the arrays behind it stay aligned
+    return bytearray(len(text).to_bytes(8, "little") + text + content[end:])
 
 
 def decode(

@@ -124,7 +124,7 @@ def _fit(
         if all(math.isfinite(logs[name]) for name in ("train_loss", "val_loss") if name in logs):
             return "", ""
         held_out = any(isinstance(callback, EarlyStopping) for callback in trainer.callbacks)
-        return "", f"the loss on the {'held-out' if held_out else 'test'} images is not finite"
+        return "", f"the loss on the {'held-out examples' if held_out else 'test images'} is not finite"
     except KeyboardInterrupt:
         return f"interrupted after {trainer.global_step} steps", ""
     except NonFiniteError as error:

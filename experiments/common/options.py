@@ -68,12 +68,26 @@ def add_training_options(
     add("--profile", action="store_true", help="afterwards print which operations took the time")
 
 
-def add_image_options(parser: argparse.ArgumentParser) -> None:
-    """Add those of the scripts that train on images: which images, and what for."""
+def add_image_options(
+    parser: argparse.ArgumentParser, *, train_images: int | None = None, test_images: int | None = None
+) -> None:
+    """Add those of the scripts that train on images: which images, by default how many, and what for."""
     add = parser.add_argument
     add("--data", metavar="FOLDER", help="folder that holds the data set's files (default: download them)")
-    add("--train-images", type=positive_int, metavar="N", help="use only the first N training images")
-    add("--test-images", type=positive_int, metavar="N", help="use only the first N test images")
+    add(
+        "--train-images",
+        type=positive_int,
+        default=train_images,
+        metavar="N",
+        help=f"use only the first N training images {DEFAULT if train_images else '(default: all)'}",
+    )
+    add(
+        "--test-images",
+        type=positive_int,
+        default=test_images,
+        metavar="N",
+        help=f"use only the first N test images {DEFAULT if test_images else '(default: all)'}",
+    )
     add(
         "--validate",
         type=fraction,

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 import minigrad as mg
 from minigrad import dtypes
 from minigrad.errors import DataError, DtypeError
+from minigrad.serialization import decode, encode
 
 
 def round_trip(state: dict, path) -> dict:
@@ -183,3 +184,10 @@ def test_a_type_that_we_do_not_have(tmp_path):
     safetensors.numpy.save_file({"a": np.ones(2, np.uint16), "b": np.ones(2, np.float32)}, path)
     with pytest.raises(DataError, match=r"not supported: \{'a': 'U16'\}; known are BOOL"):
         mg.load(path)
+
+
+def test_equal_states_give_equal_bytes():
+    files = {bytes(encode({"w": np.ones(3)}, {"a": "1", "b": "é", "c": "3"})) for _ in range(30)}
+    assert len(files) == 1
+    arrays, texts = decode(files.pop(), "file")
+    assert (arrays["w"].tolist(), texts["b"]) == ([1, 1, 1], "é")
