@@ -11,6 +11,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import observe
+from minigrad.backend import Kernel
 from minigrad.errors import DeviceError, DtypeError, GraphError, MinigradError, ShapeError
 from minigrad.op import REGISTRY, operation
 
@@ -372,3 +373,27 @@ def test_a_gradient_of_the_wrong_shape_is_an_error(x):
             wrong.gradient(lambda xp, gy, z: gy)
     finally:
         REGISTRY.pop("_wrong")
+
+
+def test_a_kernel_stands_in_for_the_plain_definition_or_declines(x, monkeypatch):
+    ran = []
+
+    def forward(xp, a, b):
+        ran.append("forward")
+        return None if isinstance(b, float) and b == 2.0 else xp.multiply(a, b)
+
+    def gradient(xp, gy, a, b, needs):
+        ran.append("gradient")
+        return None if b == 2.0 else (gy * b, None)
+
+    monkeypatch.setitem(x.backend.kernels, "mul", Kernel(forward, gradient))
+    for factor in (2.0, 3.0):
+        x.grad = None
+        (x * factor).sum().backward()
+        assert x.grad.tolist() == [factor] * 3
+    assert ran == ["forward", "gradient"] * 2
+    (g,) = mg.grad(
+        (x * x).sum(), x, create_graph=True
+    )  # what is to be differentiated again runs the plain gradient
+    assert "gradient" not in ran[4:]
+    np.testing.assert_array_equal(g.numpy(), 2 * x.numpy())
