@@ -214,7 +214,7 @@ def _unpack(node: Node, kind: str, index: int, create_graph: bool) -> Any:
         return edge[0]
     tensor = engine.Tensor._wrap(array, node.backend, storage=storage)
     if edge is not None and array.dtype in dtypes.FLOATING:
-        tensor._node, tensor._output, tensor.requires_grad = edge[0], edge[1], True
+        tensor._node, tensor._output, tensor._requires_grad = edge[0], edge[1], True
     return tensor
 
 

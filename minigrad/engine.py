@@ -147,7 +147,7 @@ def apply(op: Operation, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any
                 )
             elif x.array.dtype is not dtype:
                 uniform = False
-            wanted = wanted or x.requires_grad
+            wanted = wanted or x._requires_grad
         elif x is not None:
             others = [x] if others is None else [*others, x]
     if len(inputs) != len(op.inputs) and not op.variadic:
@@ -284,7 +284,7 @@ def _record(op: Operation, backend: Backend, params: dict, inputs: tuple, output
     node.kept = kept
     for i, y in enumerate(outputs):
         if y.array.dtype in dtypes.FLOATING:
-            y._node, y._output, y.requires_grad = node, i, True
+            y._node, y._output, y._requires_grad = node, i, True
 
 
 def edge_of(x: Any) -> tuple[Any, int]:

@@ -52,7 +52,7 @@ class Tensor(InPlace):
     # NumPy must leave `array + tensor` to us, and `np.exp(tensor)` must fail rather than lose the gradient.
     __array_ufunc__ = None
 
-    requires_grad = False
+    _requires_grad = False  # what the engine reads and sets; users go through the property
     grad: Tensor | None = None
     _node: engine.Node | None = None
     _output: int = 0
@@ -128,6 +128,8 @@ class Tensor(InPlace):
     def nbytes(self) -> int:
         """Bytes its elements take."""
         return self.array.nbytes
+
+    requires_grad: Any = property(lambda self: self._requires_grad, lambda self, to: self.requires_grad_(to))
 
     @property
     def is_leaf(self) -> bool:
@@ -280,7 +282,7 @@ class Tensor(InPlace):
             )
         if requires_grad and self.dtype not in dtypes.FLOATING:
             raise DtypeError(f"only floating-point tensors can require grad; this one is {self.dtype}")
-        self.requires_grad = requires_grad
+        self._requires_grad = requires_grad
         return self
 
     def detach(self) -> Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.errors import GraphError, ShapeError
+from minigrad.errors import DtypeError, GraphError, ShapeError
 
 
 @pytest.fixture
@@ -65,3 +65,16 @@ def test_a_grad_of_another_shape_or_kind_is_refused(leaves, wrong):
     a.grad = wrong
     with pytest.raises(GraphError, match=r"a gradient of shape \[3\] arrived at a leaf whose .grad is"):
         (a * 2.0).sum().backward()
+
+
+def test_setting_requires_grad_cannot_cut_a_graph():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    h = x * 2.0
+    with pytest.raises(GraphError, match="leaves only"):
+        h.requires_grad = False  # would lose half of the gradient without a word
+    (h * x).sum().backward()
+    assert x.grad.tolist() == [4.0, 8.0]
+    with pytest.raises(DtypeError, match="only floating-point"):
+        mg.arange(3).requires_grad = True
+    x.requires_grad = False
+    assert not (x * 2.0).requires_grad
