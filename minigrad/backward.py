@@ -1,25 +1,25 @@
 """The engine, backward: gradients walk the recorded nodes from the newest to the oldest.
 
-The walk is iterative, so a graph may be as deep as memory allows. A target's gradient is handed on when its
-last contribution has arrived, which is when hooks see it; what a node kept is freed as soon as it has been
+The walk is iterative, so a graph may be as deep as memory allows. A gradient is handed on when its last
+contribution has arrived, which is when hooks see it; what a node kept is freed as soon as it has been
 passed. Each gradient goes through the same interception point as the forward. Under `create_graph` the same
 gradient texts run on tensors and are recorded in turn.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
-import math
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from minigrad import dtypes, engine, observe
 from minigrad.backend import Backend
-from minigrad.engine import Node, describe, edge_of
+from minigrad.engine import GradMode, Node, describe, edge_of
 from minigrad.errors import GraphError, ShapeError
 
 TracedNamespace: Any = None  # set by minigrad.ops: traced operations in NumPy's spelling
+
+Edge = tuple[Any, int]  # a node and the number of an output of it, or a leaf and 0
 
 
 def backward(
@@ -35,66 +35,115 @@ def backward(
     Without `inputs`, gradients are added to the leaves' `.grad`. With them, they are returned (None for one
     that the roots do not depend on), nothing is accumulated, and only what leads to an input is computed.
     """
-    wanted = None if inputs is None else {edge_of(x) for x in inputs}
-    arriving, useful = _plan([edge_of(r) for r in roots], wanted)
-    pending: dict[Any, dict[int, Any]] = {}  # target -> output number -> gradient so far
-    captured: dict[tuple[Any, int], Any] = {}
-    ready: list[tuple[float, int, Any]] = []
-    tie = itertools.count()
+    starts = [edge_of(root) for root in roots]
+    walk = _Walk(starts, None if inputs is None else {edge_of(x) for x in inputs}, create_graph)
+    with GradMode(create_graph):
+        for edge, seed in zip(starts, seeds, strict=True):
+            walk.deliver(edge, seed if create_graph else seed.array)
+        for node in walk.nodes:
+            walk.pass_through(node, retain_graph)
+    found = [(x, walk.captured.get(edge_of(x))) for x in inputs or ()]
+    return [g if g is None or create_graph else _own(g, x.backend) for x, g in found]
 
-    def deliver(target: Any, index: int, gradient: Any) -> None:
-        slots = pending.setdefault(target, {})
-        if gradient is not None and index in slots:
-            total = slots[index] + gradient
-            slots[index] = total if create_graph else target.backend.xp.asarray(total)
-        elif gradient is not None:
-            slots[index] = gradient
-        arriving[target] -= 1
-        if arriving[target] == 0:
-            # Leaves go first: whoever waits for a complete gradient (to send it to other processes, say) gets
-            # it at once
-            heapq.heappush(
-                ready, (-target.order if isinstance(target, Node) else -math.inf, next(tie), target)
-            )
 
-    with engine.set_grad_enabled(create_graph):
-        for root, seed in zip(roots, seeds, strict=True):
-            deliver(*edge_of(root), seed if create_graph else seed.array)
-        while ready:
-            target = heapq.heappop(ready)[-1]
-            slots = pending.pop(target)
-            for index, gradient in slots.items():
-                slots[index] = gradient = _run_hooks(target, index, gradient)
-                if wanted is not None and (target, index) in wanted:
-                    captured[target, index] = gradient
-            if not isinstance(target, Node):
-                if wanted is None and slots:
-                    _accumulate(target, slots[0], create_graph)
-            elif target in useful:
-                needs = tuple(
-                    [
-                        e is not None and (wanted is None or e in wanted or e[0] in useful)
-                        for e in target.edges
-                    ]
-                )
-                gradients = (
-                    _gradient_of(target, slots, needs, create_graph) if slots else itertools.repeat(None)
-                )
-                if not retain_graph:
-                    target.kept = None
-                for edge, gradient in zip(target.edges, gradients, strict=False):
-                    if edge is not None:
-                        deliver(edge[0], edge[1], gradient)
-    found = [captured.get(edge_of(x)) for x in inputs or ()]
-    return [
-        _own(g, x.backend) if g is not None and not create_graph else g
-        for g, x in zip(found, inputs or (), strict=True)
-    ]
+class _Walk:
+    """One walk back through a graph.
+
+    nodes:    what is passed, newest first. Whatever uses a node's output is newer than the node, so its gradients are
+              complete when its turn comes.
+    wanted:   the edges whose gradients are asked for, None for those of all leaves; useful: the nodes that lead to one.
+    awaited:  how many contributions each leaf will still receive. Leaves do not wait for their turn: whoever waits for
+              a complete gradient (to send it to other processes, say) gets it at once.
+    pending:  the gradients so far, by edge.
+    captured: the complete gradients of wanted edges.
+    """
+
+    def __init__(self, starts: list[Edge], wanted: set[Edge] | None, create_graph: bool) -> None:
+        self.nodes, self.awaited = _survey(starts)
+        self.wanted, self.create_graph = wanted, create_graph
+        self.useful = set() if wanted is None else _leading_to(wanted, self.nodes)
+        self.pending: dict[Edge, Any] = {}
+        self.captured: dict[Edge, Any] = {}
+
+    def deliver(self, edge: Edge, gradient: Any) -> None:
+        """Take in a contribution, which may be None; a leaf's last one completes its gradient."""
+        if gradient is not None:
+            if edge not in self.pending:
+                self.pending[edge] = gradient
+            else:
+                self.pending[edge] = self._sum(self.pending[edge], gradient, edge[0].backend)
+        leaf = edge[0]
+        if type(leaf) is not Node:
+            self.awaited[leaf] -= 1
+            if self.awaited[leaf] == 0:
+                gradient = self.complete(edge)
+                if gradient is not None and self.wanted is None:
+                    _accumulate(leaf, gradient, self.create_graph)
+
+    def _sum(self, a: Any, b: Any, backend: Backend) -> Any:
+        return a + b if self.create_graph else backend.add(a, b)
+
+    def complete(self, edge: Edge) -> Any:
+        """The gradient at an edge where all contributions have arrived, after hooks; None if there were none."""
+        gradient = self.pending.pop(edge, None)
+        if gradient is None:
+            return None
+        target, index = edge
+        hooks = target._hooks if type(target) is not Node else target.hooks and target.hooks.get(index)
+        if hooks:
+            gradient = _run_hooks(hooks, gradient, target.backend)
+        if self.wanted is not None and edge in self.wanted:
+            self.captured[edge] = gradient
+        return gradient
+
+    def pass_through(self, node: Node, retain_graph: bool) -> None:
+        """Take the gradients of a node's outputs to its inputs."""
+        gys, arrived = [], False
+        for i in range(len(node.output_meta)):
+            gys.append(gy := self.complete((node, i)))
+            arrived = arrived or gy is not None
+        edges, wanted = node.edges, self.wanted
+        if wanted is not None:
+            if node not in self.useful:
+                return
+            edges = [e if e is not None and (e in wanted or e[0] in self.useful) else None for e in edges]
+        gradients = _gradients_of(node, gys, edges, self.create_graph) if arrived else [None] * len(edges)
+        if not retain_graph:
+            node.kept = None
+        for i, edge in enumerate(edges):
+            if edge is not None:
+                self.deliver(edge, gradients[i])
+
+
+def _survey(starts: list[Edge]) -> tuple[list[Node], dict[Any, int]]:
+    """The nodes that can be reached, newest first, and how many edges lead to each leaf."""
+    found: set[Node] = set()
+    awaited: dict[Any, int] = {}
+    stack: list[Sequence[Edge | None]] = [starts]
+    while stack:
+        for edge in stack.pop():
+            if edge is not None:
+                target = edge[0]
+                if type(target) is not Node:
+                    awaited[target] = awaited.get(target, 0) + 1
+                elif target not in found:
+                    found.add(target)
+                    stack.append(target.edges)
+    return sorted(found, key=attrgetter("order"), reverse=True), awaited
+
+
+def _leading_to(wanted: set[Edge], nodes: list[Node]) -> set[Node]:
+    """Those nodes from which a wanted edge can be reached."""
+    useful: set[Node] = set()
+    for node in reversed(nodes):  # oldest first: what an edge leads to is decided before the node above it
+        if any(e is not None and (e in wanted or e[0] in useful) for e in node.edges):
+            useful.add(node)
+    return useful
 
 
 def seed(root: Any, gradient: Any) -> Any:
     """The gradient a backward pass starts from at `root`, checked; 1 if none is given and the root is one number."""
-    if not root.requires_grad:
+    if not root._requires_grad:
         raise GraphError(
             "nothing to differentiate: the tensor does not require grad and no recorded operation made it"
         )
@@ -104,7 +153,7 @@ def seed(root: Any, gradient: Any) -> Any:
                 f"backward without a gradient needs a tensor of one element, not of shape {list(root.shape)}; "
                 "pass gradient="
             )
-        return engine.Tensor._wrap(root.backend.xp.ones_like(root.array), root.backend)
+        return engine.Tensor._wrap(root.backend.xp.asarray(1, root.dtype).reshape(root.shape), root.backend)
     gradient = (
         gradient if isinstance(gradient, engine.Tensor) else engine.Tensor(gradient, device=root.backend)
     )
@@ -115,33 +164,10 @@ def seed(root: Any, gradient: Any) -> Any:
     return gradient.to(dtype=root.dtype)
 
 
-def _plan(roots: list[tuple[Any, int]], wanted: set | None) -> tuple[dict[Any, int], set]:
-    """How many contributions each target will receive, and which nodes lead to a wanted one."""
-    reachable = {target for target, _ in roots}
-    stack = list(reachable)
-    while stack:
-        target = stack.pop()
-        for edge in target.edges if isinstance(target, Node) else ():
-            if edge is not None and edge[0] not in reachable:
-                reachable.add(edge[0])
-                stack.append(edge[0])
-    nodes = [t for t in reachable if isinstance(t, Node)]
-    useful = set(nodes)
-    if wanted is not None:
-        useful = set()
-        for node in sorted(
-            nodes, key=lambda n: n.order
-        ):  # oldest first: an edge's target is decided before the node above it
-            if any(e is not None and (e in wanted or e[0] in useful) for e in node.edges):
-                useful.add(node)
-    arriving = dict.fromkeys(reachable, 0)
-    for target, _ in roots + [edge for node in useful for edge in node.edges if edge is not None]:
-        arriving[target] += 1
-    return arriving, useful
-
-
-def _gradient_of(node: Node, slots: dict[int, Any], needs: tuple[bool, ...], create_graph: bool) -> list[Any]:
-    """Call the operation's gradient: with arrays, or with tensors when it is to be differentiated again."""
+def _gradients_of(node: Node, gys: list[Any], edges: Sequence[Edge | None], create_graph: bool) -> list[Any]:
+    """Call the operation's gradient for the inputs that have an edge: with arrays, or with tensors when it is to be
+    differentiated again.
+    """
     op, backend = node.op, node.backend
     if node.kept is None:
         raise GraphError(
@@ -149,40 +175,36 @@ def _gradient_of(node: Node, slots: dict[int, Any], needs: tuple[bool, ...], cre
             "pass retain_graph=True to that one to go through it twice"
         )
     xp = TracedNamespace(backend) if create_graph else backend.xp
-    gys = [slots.get(i) for i in range(len(node.output_meta))]
     for i, (shape, dtype) in enumerate(node.output_meta):
-        if gys[i] is None and dtype in dtypes.FLOATING:
+        if gys[i] is None and dtype in dtypes.FLOATING and i not in op.intermediates:
             gys[i] = xp.zeros(shape, dtype=dtype)
-    if not create_graph:
-        gys = [_widen(g, backend) for g in gys]
+        if dtype in backend.storage_only and not create_graph:
+            gys[i] = _widen(gys[i], backend)
     gy = gys[0] if len(gys) == 1 else tuple(gys)
-    arguments = [_argument(node, kind, index, needs, create_graph) for kind, index in op.wants]
-    params = {name: node.params[name] for name in op.gradient_params}
+    arguments = [_argument(node, kind, index, edges, create_graph) for kind, index in op.wants]
+    params = {name: node.params[name] for name in op.gradient_params} if op.gradient_params else {}
+    call = observe.begin(op, "gradient", backend, gys, node.params, node) if observe.observers else None
     kernel = None if create_graph else backend.kernels.get(op.name)
-
-    def run() -> tuple:
-        result = (
-            kernel.gradient(xp, gy, *arguments, **params)
-            if kernel is not None and kernel.gradient is not None
-            else None
-        )
-        result = op.gradient_fn(xp, gy, *arguments, **params) if result is None else result  # type: ignore[misc]
-        return tuple(result) if type(result) in (tuple, list) else (result,)
-
-    results = (
-        observe.execute(run, op, "gradient", backend, gys, node.params, node) if observe.observers else run()
-    )
-    if len(results) != len(node.edges):
-        raise GraphError(
-            f"the gradient of {op.name} returned {len(results)} arrays for {len(node.edges)} inputs"
-        )
-    return [_fit(node, i, g, xp) if needs[i] and g is not None else None for i, g in enumerate(results)]
+    result = None
+    if kernel is not None and kernel.gradient is not None:
+        result = kernel.gradient(xp, gy, *arguments, **params)
+    if result is None:
+        result = op.gradient_fn(xp, gy, *arguments, **params)  # type: ignore[misc]
+    results = tuple(result) if type(result) in (tuple, list) else (result,)
+    if call is not None:
+        observe.end(call, results)
+    if len(results) != len(edges):
+        raise GraphError(f"the gradient of {op.name} returned {len(results)} arrays for {len(edges)} inputs")
+    return [
+        None if g is None or edge is None else _fit(node, i, g, xp)
+        for i, (g, edge) in enumerate(zip(results, edges, strict=True))
+    ]
 
 
-def _argument(node: Node, kind: str, index: int, needs: tuple[bool, ...], create_graph: bool) -> Any:
+def _argument(node: Node, kind: str, index: int, edges: Sequence[Edge | None], create_graph: bool) -> Any:
     """One argument of a gradient, as `Operation.wants` describes it."""
     if kind == "needs":
-        return needs
+        return tuple([edge is not None for edge in edges])
     if kind == "shape":
         return [shape for shape, _ in node.input_meta] if node.op.variadic else node.input_meta[index][0]
     if kind == "input" and node.op.variadic:
@@ -227,7 +249,8 @@ def _widen(array: Any, backend: Backend) -> Any:
 def _fit(node: Node, i: int, gradient: Any, xp: Any) -> Any:
     """Undo broadcasting and promotion: a gradient gets its input's shape and dtype."""
     shape, dtype = node.input_meta[i]
-    gradient = xp.asarray(gradient)
+    if type(gradient) is not node.backend.array_type:
+        gradient = xp.asarray(gradient)
     if gradient.shape != shape:
         if not node.op.broadcast:
             raise GraphError(
@@ -236,16 +259,13 @@ def _fit(node: Node, i: int, gradient: Any, xp: Any) -> Any:
         lead = gradient.ndim - len(shape)
         axes = tuple(range(lead)) + tuple(lead + a for a, n in enumerate(shape) if n == 1)
         gradient = xp.sum(gradient, axis=axes, keepdims=True).reshape(shape)
-    return gradient if gradient.dtype == dtype else gradient.astype(dtype)
+    return gradient if gradient.dtype is dtype or gradient.dtype == dtype else gradient.astype(dtype)
 
 
-def _run_hooks(target: Any, index: int, gradient: Any) -> Any:
+def _run_hooks(hooks: dict, gradient: Any, backend: Backend) -> Any:
     """Show a complete gradient to the hooks registered for it; what one returns replaces it."""
-    hooks = (target.hooks or {}).get(index) if isinstance(target, Node) else target._hooks
-    if not hooks:
-        return gradient
     raw = not isinstance(gradient, engine.Tensor)
-    tensor = engine.Tensor._wrap(gradient, target.backend) if raw else gradient
+    tensor = engine.Tensor._wrap(gradient, backend) if raw else gradient
     for hook in tuple(hooks.values()):
         version = tensor._storage.version if tensor._storage is not None else 0
         replaced = hook(tensor)
@@ -282,7 +302,8 @@ def _accumulate(leaf: Any, gradient: Any, create_graph: bool) -> None:
     if create_graph:
         leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
     elif leaf.grad is None:
-        leaf.grad = _own(gradient, leaf.backend)
+        slot = leaf._home.take_in(leaf, gradient) if leaf._home is not None else None
+        leaf.grad = _own(gradient, leaf.backend) if slot is None else engine.Tensor._wrap(slot, leaf.backend)
     elif not isinstance(leaf.grad, engine.Tensor) or leaf.grad.shape != gradient.shape:
         raise GraphError(
             f"a gradient of shape {list(gradient.shape)} arrived at a leaf whose .grad is {describe(leaf.grad)}; "
@@ -290,5 +311,6 @@ def _accumulate(leaf: Any, gradient: Any, create_graph: bool) -> None:
         )
     else:
         leaf.grad._write(lambda total: total.__iadd__(gradient))
-    for hook in tuple((leaf._accumulated_hooks or {}).values()):
-        hook(leaf)
+    if leaf._accumulated_hooks:
+        for hook in tuple(leaf._accumulated_hooks.values()):
+            hook(leaf)

@@ -3,17 +3,16 @@
 `apply` unwraps tensors, settles their types, runs the operation (its plain definition or a kernel of the
 device), and records a Node where a gradient is wanted. The way back is `minigrad/backward.py`. Neither knows
 any particular operation or Tensor's methods.
+
+It is written for tensors of a few elements too, for which the arithmetic takes a tenth of the time: what an
+operation always needs is settled when it is registered, and the usual case makes no detours.
 """
 
 from __future__ import annotations
 
-import inspect
 import itertools
-import threading
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ContextDecorator
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +20,7 @@ import numpy as np
 from minigrad import dtypes, observe
 from minigrad.backend import Backend, default_backend
 from minigrad.errors import ArgumentError, DeviceError, DtypeError, MinigradError, ShapeError
+from minigrad.grad_mode import GradMode, _mode, enable_grad, is_grad_enabled, no_grad, set_grad_enabled  # noqa: F401
 from minigrad.storage import Storage, storage_of
 
 if TYPE_CHECKING:
@@ -33,73 +33,7 @@ warnings.filterwarnings("ignore", category=RuntimeWarning, module=_COMPUTING)
 
 Tensor: Any = None  # set by minigrad.tensor, which stands above this module
 _NUMBERS = (int, float, bool)
-
-
-class _Mode(threading.local):  # a loader's thread must not switch off the gradients of the main one
-    grad_enabled = True
-
-
-_mode = _Mode()
-
-
-def is_grad_enabled() -> bool:
-    """Whether operations of this thread record a graph."""
-    return _mode.grad_enabled
-
-
-class _GradMode(ContextDecorator):
-    """Whether graphs are recorded in this thread, within a block or a decorated function; may be entered again."""
-
-    def __init__(self, mode: bool) -> None:
-        self._enabled = mode
-        self._before: list[bool] = []
-
-    def __enter__(self) -> None:
-        self._before.append(_mode.grad_enabled)
-        _mode.grad_enabled = self._enabled
-
-    def __exit__(self, *error: object) -> None:
-        _mode.grad_enabled = self._before.pop()
-
-    def __call__(self, function: Any) -> Any:
-        if inspect.isgeneratorfunction(function):  # its body runs after the call, when the mode is left again
-            raise ArgumentError(
-                f"{function.__name__} is a generator, which a decorator cannot keep from recording graphs; "
-                "write `with mg.no_grad():` inside it"
-            )
-        return super().__call__(function)
-
-    def _recreate_cm(self) -> _GradMode:  # a decorated function may run in several threads
-        return _GradMode(self._enabled)
-
-
-class set_grad_enabled(_GradMode):
-    """Record graphs, or do not, in this thread: from now on, or within a block, or within a decorated function.
-
-    `mg.set_grad_enabled(False)`; `with mg.set_grad_enabled(training): ...`; `@mg.set_grad_enabled(False)`.
-    """
-
-    def __init__(self, mode: bool) -> None:
-        super().__init__(bool(mode))
-        super().__enter__()  # at once: as a statement it has no block to enter
-
-    def __enter__(self) -> None:
-        if not self._before:
-            super().__enter__()
-
-    def __call__(self, function: Any) -> Any:
-        self.__exit__()
-        return super().__call__(function)
-
-
-def no_grad() -> AbstractContextManager[None]:
-    """Record no graph within the block: `with mg.no_grad(): ...`, or `@mg.no_grad()` above a function."""
-    return _GradMode(False)
-
-
-def enable_grad() -> AbstractContextManager[None]:
-    """Record graphs within the block, also inside `no_grad`."""
-    return _GradMode(True)
+_COMPUTED_IN = dtypes.FLOATING - dtypes.HALF
 
 
 class Node:
@@ -108,20 +42,42 @@ class Node:
     edges: per input None (no gradient wanted), or (Node, output number), or (leaf Tensor, 0).
     input_meta, output_meta: (shape, dtype) of each, to check gradients by and to fill missing ones in.
     kept:  {("input" | "output", index): (array, Storage, stamp)}; None once freed.
+    order: a node is newer, its order higher, than all nodes its edges lead to.
     """
 
     __slots__ = ("backend", "edges", "hooks", "input_meta", "kept", "op", "order", "output_meta", "params")
     _counter = itertools.count()
 
-    def __init__(
-        self, op: Operation, backend: Backend, params: dict, edges: tuple, input_meta: list, output_meta: list
-    ) -> None:
+    def __init__(self, op: Operation, backend: Backend, params: dict, inputs: tuple, outputs: tuple) -> None:
         self.op, self.backend, self.params = op, backend, params
-        self.edges: tuple[tuple[Any, int] | None, ...] = edges
-        self.input_meta, self.output_meta = input_meta, output_meta
+        self.edges: list[tuple[Any, int] | None] = []
+        self.input_meta: list[tuple[Any, Any]] = []
+        self.output_meta: list[tuple[Any, Any]] = []
         self.kept: dict[tuple[str, int], tuple[Any, Storage | None, Any]] | None = {}
         self.hooks: dict[int, dict[int, Callable]] | None = None
         self.order = next(Node._counter)
+        for x in inputs:
+            if isinstance(x, Tensor):
+                self.input_meta.append((x.array.shape, x.array.dtype))
+                self.edges.append(edge_of(x) if x._requires_grad else None)
+            else:
+                self.input_meta.append(((), None))
+                self.edges.append(None)
+        for y in outputs:
+            self.output_meta.append((y.array.shape, y.array.dtype))
+        if op.keeps:
+            self._keep(inputs, outputs)
+
+    def _keep(self, inputs: tuple, outputs: tuple) -> None:
+        """Keep what the gradient's argument names ask for."""
+        op, kept = self.op, {}
+        for i in range(len(inputs)) if op.variadic and op.kept_inputs else op.kept_inputs:
+            if i not in op.kept_for or self.edges[op.kept_for[i]] is not None:
+                kept["input", i] = _stamped(inputs[i])
+        for i in op.kept_outputs:
+            if i < len(outputs):
+                kept["output", i] = _stamped(outputs[i])
+        self.kept = kept
 
     def __repr__(self) -> str:
         return f"<{self.op.name}Backward>"
@@ -136,66 +92,81 @@ def apply(op: Operation, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any
     """Run an operation on tensors (numbers and None may stand among them); record it if a gradient is wanted."""
     for interceptor in observe.interceptors:
         inputs, params = interceptor(op, inputs, params)
-    backend, dtype, uniform, wanted, others = None, None, True, False, None
-    for x in inputs:
-        if isinstance(x, Tensor):
-            if backend is None:
-                backend, dtype = x.backend, x.array.dtype
-            elif x.backend is not backend:
-                raise DeviceError(
-                    f"{op.name}: tensors on {backend.name} and on {x.backend.name}; move one with .to(device)"
-                )
-            elif x.array.dtype is not dtype:
-                uniform = False
-            wanted = wanted or x._requires_grad
-        elif x is not None:
-            others = [x] if others is None else [*others, x]
-    if len(inputs) != len(op.inputs) and not op.variadic:
+    if len(inputs) != op.arity:
         inputs = op.complete(inputs)
-    if others is not None or backend is None:
-        backend = backend or default_backend()
-        if any(type(x) not in _NUMBERS for x in others or ()):
-            inputs, uniform = tuple(_as_operand(op, x, backend) for x in inputs), False
-        uniform = uniform and dtype in dtypes.FLOATING  # beside floating point, a Python number has no weight
-    if op.defaults:
-        params = {**op.defaults, **params}
-    arrays = [x.array if isinstance(x, Tensor) else x for x in inputs]
-    half = None
-    if not uniform or dtype in dtypes.HALF or (op.dtypes == "float" and dtype not in dtypes.FLOATING):
-        arrays, half = _settle_types(op, arrays, backend)
-
-    if observe.observers:
-        run = partial(_run_or_explain, op, backend, inputs, arrays, params)
-        result = observe.execute(run, op, "forward", backend, arrays, params, None)
-    else:
-        result = _run_or_explain(op, backend, inputs, arrays, params)
-    results = result if type(result) is tuple else (result,)
-    if half is not None:  # computed wide, rounded once
-        results = tuple(y.astype(half) if y.dtype == dtypes.float32 else y for y in results)
-    outputs = tuple([Tensor._wrap(y, backend) for y in results])
-    if op.may_view:
-        _share_storage(inputs, outputs, backend)
-    if wanted and _mode.grad_enabled and op.gradient_fn is not None:
-        _record(op, backend, params, inputs, outputs)
-    return outputs if type(result) is tuple else outputs[0]
-
-
-def _run_or_explain(
-    op: Operation, backend: Backend, inputs: tuple, arrays: Sequence[Any], params: dict[str, Any]
-) -> Any:
-    """`run_forward`, whose errors say what was given."""
+    params = {**op.defaults, **params} if params else op.defaults
+    backend, inputs, arrays, half, wanted = _unwrap(op, inputs)
+    call = observe.begin(op, "forward", backend, arrays, params) if observe.observers else None
     try:
-        return run_forward(op, backend, arrays, params)
+        result = run_forward(op, backend, arrays, params)
     except MinigradError:
         raise
-    except (ValueError, IndexError, TypeError, OverflowError) as error:  # NumPy's word: add what was given
-        if unknown := set(params) - set(op.params):
-            allowed = f"it has {', '.join(op.params)}" if op.params else "it has none"
-            raise TypeError(f"{op.name} has no option {', '.join(sorted(unknown))}; {allowed}") from error
-        kind: type[MinigradError] = ShapeError
-        if isinstance(error, (TypeError, OverflowError)):
-            kind = DtypeError if isinstance(error, TypeError) else ArgumentError
-        raise kind(f"{op.name}({', '.join(map(describe, inputs))}): {error}") from error
+    except (ValueError, IndexError, TypeError, OverflowError) as error:
+        raise _explained(error, op, inputs, params) from error
+    if call is not None:
+        observe.end(call, result)
+    if half is not None:
+        result = _rounded(result, half)
+    several = type(result) is tuple
+    outputs = (
+        tuple([Tensor._wrap(y, backend) for y in result]) if several else (Tensor._wrap(result, backend),)
+    )
+    if op.may_view:
+        _share_storage(inputs, outputs, backend)
+    if wanted and op.gradient_fn is not None and _mode.grad_enabled:
+        node = Node(op, backend, params, inputs, outputs)
+        for i, y in enumerate(outputs):
+            if y.array.dtype in dtypes.FLOATING:  # no other type has a gradient
+                y._node, y._output, y._requires_grad = node, i, True
+    return outputs if several else outputs[0]
+
+
+def _unwrap(op: Operation, inputs: tuple) -> tuple[Backend, tuple, list[Any], np.dtype | None, bool]:
+    """The device, the inputs (with tensors made of NumPy's arrays), their raw arrays in the types to compute in, the
+    half-precision type to round the result to, if any, and whether any input requires grad.
+    """
+    backend, dtype, one_dtype = None, None, True
+    wanted, numbers, others = False, False, False
+    arrays: list[Any] = []
+    for x in inputs:
+        if isinstance(x, Tensor):
+            array = x.array
+            if x.backend is not backend:
+                if backend is not None:
+                    raise DeviceError(
+                        f"{op.name}: tensors on {backend.name} and on {x.backend.name}; move one with .to(device)"
+                    )
+                backend, dtype = x.backend, array.dtype
+            elif array.dtype is not dtype:
+                one_dtype = False
+            wanted = wanted or x._requires_grad
+            arrays.append(array)
+        else:
+            arrays.append(x)
+            if type(x) in _NUMBERS:
+                numbers = True
+            elif x is not None:
+                others = True
+    backend = backend or default_backend()
+    if others:
+        inputs, one_dtype = tuple([_as_operand(op, x, backend) for x in inputs]), False
+        arrays = [x.array if isinstance(x, Tensor) else x for x in inputs]
+    # Tensors of one type stay as they are where it is one to compute in; beside floating point a number has no weight
+    if one_dtype and dtype in (_COMPUTED_IN if numbers else op.computed_in):
+        return backend, inputs, arrays, None, wanted
+    arrays, half = _settle_types(op, arrays, backend)
+    return backend, inputs, arrays, half, wanted
+
+
+def _explained(error: Exception, op: Operation, inputs: tuple, params: dict[str, Any]) -> Exception:
+    """NumPy's word, with what was given."""
+    if unknown := set(params) - set(op.params):
+        allowed = f"it has {', '.join(op.params)}" if op.params else "it has none"
+        return TypeError(f"{op.name} has no option {', '.join(sorted(unknown))}; {allowed}")
+    kind: type[MinigradError] = ShapeError
+    if isinstance(error, (TypeError, OverflowError)):
+        kind = DtypeError if isinstance(error, TypeError) else ArgumentError
+    return kind(f"{op.name}({', '.join(map(describe, inputs))}): {error}")
 
 
 def run_forward(op: Operation, backend: Backend, arrays: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -261,6 +232,13 @@ def _settle_types(op: Operation, arrays: list[Any], backend: Backend) -> tuple[l
     return arrays, half
 
 
+def _rounded(result: Any, half: np.dtype) -> Any:
+    """Half precision is computed wide and rounded once."""
+    if type(result) is tuple:
+        return tuple([_rounded(y, half) for y in result])
+    return result.astype(half) if result.dtype == dtypes.float32 else result
+
+
 def _share_storage(inputs: tuple, outputs: tuple, backend: Backend) -> None:
     """Views count writes together with the tensor they look into."""
     for x in inputs:
@@ -269,30 +247,12 @@ def _share_storage(inputs: tuple, outputs: tuple, backend: Backend) -> None:
                 y._storage = storage_of(x)
 
 
-def _record(op: Operation, backend: Backend, params: dict, inputs: tuple, outputs: tuple) -> None:
-    """Hang a Node on the outputs that can have a gradient."""
-    edges = tuple([edge_of(x) if isinstance(x, Tensor) and x.requires_grad else None for x in inputs])
-    input_meta = [(x.array.shape, x.array.dtype) if isinstance(x, Tensor) else ((), None) for x in inputs]
-    node = Node(op, backend, params, edges, input_meta, [(y.array.shape, y.array.dtype) for y in outputs])
-    kept: dict[tuple[str, int], Any] = {}
-    for i in range(len(inputs)) if op.variadic and op.kept_inputs else op.kept_inputs:
-        if i not in op.kept_for or edges[op.kept_for[i]] is not None:
-            kept["input", i] = _keep(inputs[i])
-    for i in range(len(outputs)) if op.kept_outputs else ():
-        if i in op.kept_outputs:
-            kept["output", i] = _keep(outputs[i])
-    node.kept = kept
-    for i, y in enumerate(outputs):
-        if y.array.dtype in dtypes.FLOATING:
-            y._node, y._output, y._requires_grad = node, i, True
-
-
 def edge_of(x: Any) -> tuple[Any, int]:
     """Where the gradient of a tensor goes: the node that made it, or the tensor itself if it is a leaf."""
     return (x, 0) if x._node is None else (x._node, x._output)
 
 
-def _keep(x: Any) -> tuple[Any, Storage | None, Any]:
+def _stamped(x: Any) -> tuple[Any, Storage | None, Any]:
     if not isinstance(x, Tensor):
         return x, None, None
     storage = x._storage or storage_of(x)

@@ -43,3 +43,11 @@ class DataError(MinigradError, ValueError):
 
 class StateError(MinigradError, ValueError):
     """A state_dict does not fit the module or optimiser it is loaded into."""
+
+
+class KernelCacheWarning(UserWarning):
+    """Compiled kernels cannot be kept on disk."""
+
+
+class PlainPathWarning(UserWarning):
+    """Layers that could run as one operation run one by one, because somebody has to see each of them run."""

@@ -25,20 +25,15 @@ class Call:
     node:    the recorded node, for a gradient; None in a forward, where nothing is recorded yet.
     """
 
-    __slots__ = ("arrays", "backend", "node", "op", "outputs", "params", "phase")
+    __slots__ = ("arrays", "backend", "node", "observers", "op", "outputs", "params", "phase")
 
     def __init__(
         self, op: Operation, phase: str, backend: Backend, arrays: Sequence, params: dict, node: Node | None
     ) -> None:
-        self.op, self.phase, self.backend, self.arrays, self.params, self.node = (
-            op,
-            phase,
-            backend,
-            arrays,
-            params,
-            node,
-        )
+        self.op, self.phase, self.backend = op, phase, backend
+        self.arrays, self.params, self.node = arrays, params, node
         self.outputs: tuple[Any, ...] = ()
+        self.observers = observers  # those of now: one may come or go while it runs
 
 
 class Observer(Protocol):
@@ -85,21 +80,18 @@ def _without_last(all_: tuple, one: Any) -> tuple:
     return all_[:last] + all_[last + 1 :]
 
 
-def execute(
-    run: Callable[[], Any],
-    op: Operation,
-    phase: str,
-    backend: Backend,
-    arrays: Sequence,
-    params: dict,
-    node: Node | None,
-) -> Any:
-    """`run()`, seen by the observers there are."""
-    call, present = Call(op, phase, backend, arrays, params, node), observers
-    for observer in present:
+def begin(
+    op: Operation, phase: str, backend: Backend, arrays: Sequence, params: dict, node: Node | None = None
+) -> Call:
+    """Let the observers there are see what is about to run; `end` is for the same ones."""
+    call = Call(op, phase, backend, arrays, params, node)
+    for observer in call.observers:
         observer.before(call)
-    result = run()
+    return call
+
+
+def end(call: Call, result: Any) -> None:
+    """Let them see what came of it; not called if nothing did."""
     call.outputs = result if type(result) is tuple else (result,)
-    for observer in reversed(present):
+    for observer in reversed(call.observers):
         observer.after(call)
-    return result

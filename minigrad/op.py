@@ -31,6 +31,7 @@ import numpy as np
 
 from minigrad import engine
 from minigrad.backend import ArrayNamespace
+from minigrad.dtypes import BY_NAME, FLOATING, HALF
 from minigrad.errors import ArgumentError, MinigradError
 from minigrad.sample import Draw, Sample
 
@@ -58,6 +59,8 @@ class Operation:
     promoted:         names of the inputs that take part in promotion; default all.
     broadcast:        inputs broadcast against each other, so the engine sums gradients back to their shapes.
     may_view:         the output may share the input's memory.
+    intermediates:    names of outputs that are results on the way to the others, put out because the gradient needs
+                      them: where no gradient arrives through one, the gradient text sees None, not zeros.
     kept_for:         {"a": "b"}: input a is kept for backward only if b's gradient is wanted.
     flops:            floating-point operations, a multiply-add counting two: a number per output element, or
                       a function (input shapes, output shapes, params) -> total.
@@ -77,6 +80,7 @@ class Operation:
         broadcast: bool = False,
         may_view: bool = False,
         outputs: tuple[str, ...] = ("y",),
+        intermediates: tuple[str, ...] = (),
         kept_for: Mapping[str, str] | None = None,
         flops: float | Callable[[list, list, dict], float] = 1,
     ) -> None:
@@ -97,10 +101,14 @@ class Operation:
             p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not p.empty
         }
         self.__signature__ = inspect.Signature(parameters)
+        self.arity = None if self.variadic else len(self.inputs)
         if dtypes not in ("promote", "float", "same", "move"):
             raise ArgumentError(
                 f"operation {self.name}: dtypes must be promote, float, same or move, not {dtypes!r}"
             )
+        # Operands of one of these types need no settling; half precision may have to be widened
+        self.computed_in = (FLOATING if dtypes == "float" else frozenset(BY_NAME.values())) - HALF
+        self.intermediates = frozenset(outputs.index(name) for name in intermediates)
         self.promoted = None if promoted is None else frozenset(self.inputs.index(p) for p in promoted)
         self.kept_for = {self.inputs.index(a): self.inputs.index(b) for a, b in (kept_for or {}).items()}
 
@@ -108,6 +116,7 @@ class Operation:
         self.wants: tuple[Want, ...] = ()
         self.kept_inputs: frozenset[int] = frozenset()
         self.kept_outputs: frozenset[int] = frozenset()
+        self.keeps = False
         self.gradient_params: tuple[str, ...] = ()
 
     def gradient(self, gradient_fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -129,6 +138,7 @@ class Operation:
         self.wants = tuple(known[n] for n in names)
         self.kept_inputs = frozenset(w.number for w in self.wants if w.kind == "input")
         self.kept_outputs = frozenset(w.number for w in self.wants if w.kind == "output")
+        self.keeps = bool(self.kept_inputs or self.kept_outputs)
         self.gradient_fn = gradient_fn
         return gradient_fn
 
@@ -137,7 +147,7 @@ class Operation:
 
     def complete(self, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """The inputs, with None for optional ones that were left out."""
-        missing = len(self.inputs) - len(inputs)
+        missing = 0 if self.variadic else len(self.inputs) - len(inputs)
         if not 0 <= missing <= self.optional:
             raise TypeError(
                 f"{self.name} takes the tensors ({', '.join(self.inputs)}) by position and the options "
@@ -176,6 +186,15 @@ def operation(**description: Any) -> Callable[[Callable[..., Any]], Operation]:
         return op
 
     return register
+
+
+def operators(function: Callable[..., Any]) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
+    """A function of two tensors as an operator, and with its operands swapped for `number - tensor`."""
+    if not isinstance(function, Operation):
+        return function, lambda self, other: function(other, self)
+    # Python binds plain functions quicker than it does an Operation
+    apply = engine.apply
+    return lambda a, b: apply(function, (a, b), {}), lambda a, b: apply(function, (b, a), {})
 
 
 def get_operation(name: str) -> Operation:

@@ -1,7 +1,8 @@
-"""Memory that several tensors share, and how we notice that it changed."""
+"""Memory that several tensors share, how we notice that it changed, and when nobody shares it."""
 
 from __future__ import annotations
 
+import sys
 import zlib
 from typing import Any
 
@@ -32,3 +33,16 @@ def storage_of(tensor: Any) -> Storage:
     if tensor._storage is None:
         tensor._storage = Storage()
     return tensor._storage
+
+
+# ------------------------------------------------ memory that nobody else holds
+
+
+def _count_of_one_holder() -> int:
+    array = np.empty(1)
+    return sys.getrefcount(array)
+
+
+# What sys.getrefcount says of an array that one local variable holds, and nothing else; measured, since it depends on
+# how Python passes arguments.
+ONE_HOLDER = _count_of_one_holder()

@@ -17,15 +17,12 @@ from minigrad import dtypes, engine, ops
 from minigrad.backend import Backend, get_backend
 from minigrad.backward import backward, seed
 from minigrad.errors import DtypeError, GraphError, ShapeError
+from minigrad.gradient_buffer import Home
 from minigrad.hooks import HookHandle
 from minigrad.host import from_python
 from minigrad.inplace import InPlace
+from minigrad.op import operators
 from minigrad.storage import Storage, storage_of
-
-
-def _reflected(name: str) -> Callable[[Tensor, Any], Any]:
-    """The operator with its operands swapped, for `number - tensor` and `array - tensor`."""
-    return lambda self, other: getattr(ops, name)(other, self)
 
 
 def _caster(dtype: np.dtype) -> Callable[[Tensor], Tensor]:
@@ -57,6 +54,7 @@ class Tensor(InPlace):
     _node: engine.Node | None = None
     _output: int = 0
     _storage: Storage | None = None
+    _home: Home | None = None
     _hooks: dict[int, Callable] | None = None
     _accumulated_hooks: dict[int, Callable] | None = None
 
@@ -84,7 +82,7 @@ class Tensor(InPlace):
     @classmethod
     def _wrap(cls, array: Any, backend: Backend, storage: Storage | None = None) -> Tensor:
         """A tensor around a raw array, without copying or checking it."""
-        tensor = Tensor.__new__(Tensor)
+        tensor: Tensor = object.__new__(Tensor)
         tensor.array, tensor.backend = array, backend
         if storage is not None:
             tensor._storage = storage
@@ -372,14 +370,14 @@ class Tensor(InPlace):
     # ------------------------------------------------ operators
 
     __getitem__ = ops.getitem
-    __add__, __radd__ = ops.add, _reflected("add")
-    __sub__, __rsub__ = ops.sub, _reflected("sub")
-    __mul__, __rmul__ = ops.mul, _reflected("mul")
-    __truediv__, __rtruediv__ = ops.div, _reflected("div")
-    __floordiv__, __rfloordiv__ = ops.floor_divide, _reflected("floor_divide")
-    __mod__, __rmod__ = ops.remainder, _reflected("remainder")
-    __pow__, __rpow__ = ops.pow, _reflected("pow")
-    __matmul__, __rmatmul__ = ops.matmul, _reflected("matmul")
+    __add__, __radd__ = operators(ops.add)
+    __sub__, __rsub__ = operators(ops.sub)
+    __mul__, __rmul__ = operators(ops.mul)
+    __truediv__, __rtruediv__ = operators(ops.div)
+    __floordiv__, __rfloordiv__ = operators(ops.floor_divide)
+    __mod__, __rmod__ = operators(ops.remainder)
+    __pow__, __rpow__ = operators(ops.pow)
+    __matmul__, __rmatmul__ = operators(ops.matmul)
     __and__ = __rand__ = ops.bitwise_and
     __or__ = __ror__ = ops.bitwise_or
     __xor__ = __rxor__ = ops.bitwise_xor

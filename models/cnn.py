@@ -36,9 +36,9 @@ class SimpleCNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, in_channels, image_size, image_size) to logits (N, num_classes)."""
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 2)  # (N, 16, H/2, W/2)
-        x = F.max_pool2d(F.relu(self.bn2(self.conv2(x))), 2)  # (N, 32, H/4, W/4)
-        x = F.relu(self.fc1(x.flatten(1)))  # (N, 128)
+        x = F.max_pool2d(F.conv_bn_act(x, self.conv1, self.bn1), 2)  # (N, 16, H/2, W/2)
+        x = F.max_pool2d(F.conv_bn_act(x, self.conv2, self.bn2), 2)  # (N, 32, H/4, W/4)
+        x = F.linear_act(x.flatten(1), self.fc1)  # (N, 128)
         return self.fc2(self.dropout(x))
 
 

@@ -41,8 +41,9 @@ class LeNet5(nn.Module):
         activate, pool = (F.tanh, F.avg_pool2d) if self.classic else (F.relu, F.max_pool2d)
         x = pool(activate(self.conv1(x)), 2)  # (N, 6, 14, 14)
         x = pool(activate(self.conv2(x)), 2)  # (N, 16, 5, 5)
-        x = activate(self.fc1(x.flatten(1)))
-        return self.fc3(activate(self.fc2(x)))
+        name = "tanh" if self.classic else "relu"
+        x = F.linear_act(x.flatten(1), self.fc1, name)
+        return self.fc3(F.linear_act(x, self.fc2, name))
 
 
 def lenet5(num_classes: int = 10, in_channels: int = 1, image_size: int = 28, classic: bool = True) -> LeNet5:

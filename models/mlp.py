@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from minigrad import nn
 from minigrad.errors import ArgumentError
+from minigrad.nn import functional as F
 from minigrad.tensor import Tensor
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -57,12 +58,14 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (N, ...) to logits (N, num_classes)."""
         x = x.flatten(1)
-        for i, layer in enumerate(self.layers):
-            x = layer(x)
-            if i < len(self.layers) - 1:
-                x = x if self.norms is None else self.norms[i](x)
-                x = self.dropout(self.activation(x))
-        return x
+        *hidden, last = self.layers
+        for i, layer in enumerate(hidden):
+            if self.norms is None:
+                x = F.linear_act(x, layer, self.activation)
+            else:
+                x = F.batch_norm_act(layer(x), self.norms[i], self.activation)
+            x = self.dropout(x)
+        return last(x)
 
 
 def mlp(

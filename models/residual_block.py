@@ -23,8 +23,19 @@ class PadShortcut(nn.Module):
         return F.pad(x, (0, 0, 0, 0, before, self.new_channels - before))
 
 
+class Projection(nn.Sequential):
+    """Shortcut of a 1x1 convolution and a norm. Source: He et al. 2016, section 3.3, option B."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, H, W) to (N, new channels, H / stride, W / stride), sizes rounded up."""
+        if len(self) != 2:  # somebody has added to it
+            return super().forward(x)
+        conv, norm = self
+        return F.conv_bn_act(x, conv, norm, activation="none")
+
+
 class Block(nn.Module):
-    """y = relu(branch(x) + shortcut(x)): what both kinds of blocks share; a subclass defines the branch.
+    """y = relu(branch(x) + shortcut(x)): what both kinds of blocks share; a subclass defines `join`.
 
     The shortcut is x itself where shapes agree, else `downsample`. The block has `expansion` times as many output
     channels as its `channels`.
@@ -39,12 +50,12 @@ class Block(nn.Module):
         if residual and (stride != 1 or in_channels != out_channels):
             if shortcut == "projection":
                 projection = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
-                self.downsample = nn.Sequential(projection, nn.BatchNorm2d(out_channels))
+                self.downsample = Projection(projection, nn.BatchNorm2d(out_channels))
             else:
                 self.downsample = PadShortcut(out_channels - in_channels, stride)
 
-    def branch(self, x: Tensor) -> Tensor:
-        """What is added to the shortcut."""
+    def join(self, x: Tensor, shortcut: Tensor | None) -> Tensor:
+        """relu(branch(x) + shortcut), without the sum where there is no shortcut."""
         raise NotImplementedError
 
     def last_norm(self) -> nn.BatchNorm2d:
@@ -53,10 +64,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, in_channels, H, W) to (N, channels expansion, H / stride, W / stride), sizes rounded up."""
-        y = self.branch(x)
-        if self.residual:
-            y = y + (x if self.downsample is None else self.downsample(x))
-        return F.relu(y)
+        if not self.residual:
+            return self.join(x, None)
+        return self.join(x, x if self.downsample is None else self.downsample(x))
 
 
 class BasicBlock(Block):
@@ -69,9 +79,10 @@ class BasicBlock(Block):
         self.bn2 = nn.BatchNorm2d(channels)
         super().__init__(in_channels, channels, stride, shortcut, residual)
 
-    def branch(self, x: Tensor) -> Tensor:
-        """bn2(conv2(relu(bn1(conv1(x)))))."""
-        return self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+    def join(self, x: Tensor, shortcut: Tensor | None) -> Tensor:
+        """relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut)."""
+        y = F.conv_bn_act(x, self.conv1, self.bn1)  # (N, channels, H / stride, W / stride)
+        return F.conv_bn_act(y, self.conv2, self.bn2, residual=shortcut)
 
     def last_norm(self) -> nn.BatchNorm2d:
         """bn2."""
@@ -95,11 +106,13 @@ class Bottleneck(Block):
         self.bn3 = nn.BatchNorm2d(channels * self.expansion)
         super().__init__(in_channels, channels, stride, shortcut, residual)
 
-    def branch(self, x: Tensor) -> Tensor:
-        """bn3(conv3(relu(bn2(conv2(relu(bn1(conv1(x))))))))."""
-        y = F.relu(self.bn1(self.conv1(x)))  # (N, channels, H, W)
-        y = F.relu(self.bn2(self.conv2(y)))  # (N, channels, H / stride, W / stride)
-        return self.bn3(self.conv3(y))  # (N, 4 channels, H / stride, W / stride)
+    def join(self, x: Tensor, shortcut: Tensor | None) -> Tensor:
+        """relu(bn3(conv3(relu(bn2(conv2(relu(bn1(conv1(x)))))))) + shortcut)."""
+        y = F.conv_bn_act(x, self.conv1, self.bn1)  # (N, channels, H, W)
+        y = F.conv_bn_act(y, self.conv2, self.bn2)  # (N, channels, H / stride, W / stride)
+        return F.conv_bn_act(
+            y, self.conv3, self.bn3, residual=shortcut
+        )  # (N, 4 channels, H / stride, W / stride)
 
     def last_norm(self) -> nn.BatchNorm2d:
         """bn3."""

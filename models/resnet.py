@@ -90,7 +90,7 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, in_channels, H, W) to logits (N, num_classes)."""
-        x = self.maxpool(F.relu(self.bn1(self.conv1(x))))
+        x = self.maxpool(F.conv_bn_act(x, self.conv1, self.bn1))
         for i in range(self.stages):
             x = getattr(self, f"layer{i + 1}")(x)
         return self.fc(F.adaptive_avg_pool2d(x, 1).flatten(1))

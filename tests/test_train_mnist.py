@@ -199,7 +199,7 @@ def test_the_most_confident_mistakes_come_first():
 def test_a_profile_on_request(data, tmp_path, capsys):
     assert run(*quick(data, tmp_path, "--profile")) == 0
     table = capsys.readouterr().out
-    assert "conv2d" in table
+    assert "conv_bn_act" in table
     assert "gradient" in table
 
 

@@ -50,11 +50,18 @@ class Backend:
         self.xp = ArrayNamespace(module, self)
         self.array_type = module.ndarray
         self.kernels: dict[str, Kernel] = {}
+        # Updates of an optimiser for all parameters of a group in one launch, by name: called with their arrays, their
+        # gradients, their states and the group's options, they return the positions of those they left alone.
+        self.fused_updates: dict[str, Callable[..., list[int]]] = {}
         self.rng: Any = None
         self.storage_only: frozenset[np.dtype] = frozenset()  # dtypes that are widened to float32 to compute
 
     def __repr__(self) -> str:
         return f"<Backend {self.name}>"
+
+    def add(self, a: Any, b: Any) -> Any:
+        """a + b, two arrays of one shape and dtype: how the engine adds up gradients."""
+        return self.xp.asarray(a + b)
 
     def manual_seed(self, seed: int) -> None:
         """Restart this device's random stream."""

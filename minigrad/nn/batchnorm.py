@@ -92,15 +92,30 @@ class _BatchNorm(ChannelNorm):
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, ...) to y of the same shape, each channel normalised."""
         self._check(x, channels_at=1)
+        momentum = self._count_batch()
+        return ops.batch_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self._uses_batch(),
+            momentum,
+            self.eps,
+        )
+
+    def _uses_batch(self) -> bool:
+        """Whether it normalises by the statistics of the batch, not by the running averages."""
+        return self.training or self.running_mean is None
+
+    def _count_batch(self) -> float:
+        """Count a batch, in training mode, and return its weight in the running averages."""
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
+            self.num_batches_tracked._write(lambda n: n.__iadd__(1))  # quicker than an operation
             if self.momentum is None:
                 momentum = 1.0 / float(self.num_batches_tracked)
-        use_batch = self.training or self.running_mean is None
-        return ops.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, use_batch, momentum, self.eps
-        )
+        return momentum
 
 
 class BatchNorm1d(_BatchNorm):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import dtypes, engine
+from minigrad.nn.fusing import without_composites
 from minigrad.nn.module import Module
 from minigrad.observe import Call, intercept, observe
 from minigrad.tensor import Tensor
@@ -108,8 +109,9 @@ class CostWatch:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch every operation and every module within the block."""
+        """Watch every operation and every module within the block; modules run one by one, to be told apart."""
         with ExitStack() as stack:
+            stack.enter_context(without_composites())
             for module, row in self.of_module.items():
                 stack.callback(module.register_forward_pre_hook(self.entering(row)).remove)
                 stack.callback(module.register_forward_hook(self.leaving(row)).remove)

@@ -1,10 +1,11 @@
 """Operations on tensors under the names of `torch.nn.functional`; each is defined in a family of `minigrad.ops`.
 
 Operations that are not particular to networks (`exp`, `matmul`, `flatten`, ...) stand at the top: `mg.exp(x)`,
-`x.exp()`.
+`x.exp()`. `conv_bn_act`, `batch_norm_act` and `linear_act` are our own: they take layers and run them as one operation.
 """
 
 # ruff: noqa: F401 (names to be used from here)
+from minigrad.nn.fused import batch_norm_act, conv_bn_act, linear_act
 from minigrad.ops import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,

@@ -109,6 +109,11 @@ def _all_but_channels(x: Any) -> tuple[int, ...]:
     return (0, *range(2, x.ndim))
 
 
+def values_per_channel(shape: tuple[int, ...]) -> int:
+    """How many numbers of a batch (N, C, ...) a channel's statistics are taken over."""
+    return count(shape, (0, *range(2, len(shape))))
+
+
 @operation(
     name="instance_norm",
     formula="y = w (x - mean) / sqrt(var + eps) + b, mean and var of each channel of each image",
@@ -232,16 +237,23 @@ def batch_norm(
     )
     if not training:
         return _with_running_statistics("batch_norm", x, running_mean, running_var, weight, bias, eps)
-    m = count(x.shape, _all_but_channels(x))
+    m = values_per_channel(x.shape)
     if m < 2:
         raise ShapeError(
             f"batch_norm in training needs at least two values per channel; x of shape {list(x.shape)} has {m}. "
             "Use larger batches (drop_last=True leaves out a last one of one image), or evaluate with training=False"
         )
     y, mean, var = _batch_norm(x, weight, bias, eps=eps)
-    _update_running("batch_norm", running_mean, mean.array.reshape(-1), momentum)
-    _update_running("batch_norm", running_var, var.array.reshape(-1) * (m / (m - 1)), momentum)
+    update_running_statistics("batch_norm", running_mean, running_var, mean, var, m, momentum)
     return y
+
+
+def update_running_statistics(
+    name: str, running_mean: Any, running_var: Any, mean: Any, var: Any, m: int, momentum: float
+) -> None:
+    """Move running statistics, where there are any, to those of a batch with m values per channel; see `batch_norm`."""
+    _update_running(name, running_mean, mean.array.reshape(-1), momentum)
+    _update_running(name, running_var, var.array.reshape(-1) * (m / (m - 1)), momentum)
 
 
 def instance_norm(
@@ -317,5 +329,7 @@ def _update_running(name: str, running: Any, statistic: Any, momentum: float) ->
     """Move a running statistic in place; counted as a write, recorded in no graph."""
     if not 0 <= momentum <= 1:
         raise ArgumentError(f"{name}: momentum must lie between 0 and 1, not {momentum!r}")
-    if running is not None:
-        running.mul_(1 - momentum).add_(statistic, alpha=momentum)
+    if running is None:
+        return
+    # In float64, rounded once; and written without operations, which would cost more than they compute
+    running._write(lambda a: a.__setitem__(..., (1 - momentum) * a.astype(float64) + momentum * statistic))

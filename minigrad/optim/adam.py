@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from minigrad.optim.blocks import average, average_square, descent, in_blocks
-from minigrad.optim.optimizer import Optimizer
+from minigrad.optim.optimizer import Optimizer, fused
 
 
 class Adam(Optimizer):
@@ -69,6 +69,7 @@ class Adam(Optimizer):
         }
         super().__init__(params, defaults)
 
+    @fused("adam")
     def _update(
         self, xp: Any, array: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]
     ) -> None:

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from minigrad import dtypes
 from minigrad.errors import ArgumentError, ShapeError, StateError
+from minigrad.gradient_buffer import GradientBuffer, arrange
 from minigrad.optim.options import check_ranges, plain
+from minigrad.storage import storage_of
 from minigrad.tensor import Tensor
 
 # What a group may hold beside its options: its parameters, and the rate that schedules start from.
 _NO_OPTIONS = {"params", "initial_lr"}
+
+_Update = TypeVar("_Update", bound=Callable[..., None])
+
+
+def fused(name: str) -> Callable[[_Update], _Update]:
+    """Decorator of an `_update`: the kernel of this name does the same for all parameters at once.
+
+    Where a device has it: `backend.fused_updates[name](arrays, gradients, states, options)` changes arrays and states
+    in place and returns the positions of those that it left alone. The name goes with the method: a subclass that
+    defines another has no kernel.
+    """
+
+    def mark(update: _Update) -> _Update:
+        update.fused = name  # type: ignore[attr-defined]
+        return update
+
+    return mark
 
 
 class Optimizer:
@@ -38,6 +57,7 @@ class Optimizer:
         self.defaults = {name: plain(value) for name, value in defaults.items()}
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
+        self._buffers: list[GradientBuffer] = []
         given = self._listed(params)
         if not given:
             raise ArgumentError(f"{type(self).__name__} was given no parameters")
@@ -77,26 +97,62 @@ class Optimizer:
         check_ranges(options)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients, or set them to zero."""
+        """Forget the gradients, or set them to zero.
+
+        Gradients that are computed after they were forgotten lie side by side in memory (see `flat_gradients`).
+        """
         for group in self.param_groups:
             for p in group["params"]:
                 if set_to_none:
                     p.grad = None
                 elif p.grad is not None:
                     p.grad = p.grad.detach().zero_()
+        if set_to_none:
+            self._buffers = arrange((p for g in self.param_groups for p in g["params"]), self._buffers)
+
+    def flat_gradients(self) -> list[tuple[Any, tuple[Tensor, ...]]] | None:
+        """All gradients as a few flat arrays, if they lie side by side.
+
+        Returns a pair (array, parameters) for each device and dtype: the array holds the gradients of these parameters,
+        one after the other in this order, without gaps. To write to it is to change the gradients; count the write for
+        each (`storage_of(p.grad).version += 1`). Ask anew in each step, and keep no array past `zero_grad`.
+
+        Returns None where a gradient is missing or lies elsewhere: it was computed before the first `zero_grad`,
+        assigned by hand, or recorded (create_graph); or what earlier steps left is still held by somebody.
+        """
+        pairs = [(buffer.flat(), buffer.leaves) for buffer in self._buffers]
+        placed = {id(p) for array, leaves in pairs if array is not None for p in leaves}
+        params = [p for g in self.param_groups for p in g["params"] if p.grad is not None or p.requires_grad]
+        return pairs if params and placed == {id(p) for p in params} else None
 
     @np.errstate(over="ignore", divide="ignore", invalid="ignore")  # infinities and NaNs are values
     def step(self) -> None:
         """Change every parameter that has a gradient, in place; the graph does not record it."""
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                if p.grad.shape != p.shape:
+            params = [p for p in group["params"] if p.grad is not None]
+            for p in params:
+                if p.grad is not None and p.grad.shape != p.shape:
                     raise ShapeError(
                         f"a parameter of shape {list(p.shape)} has a gradient of shape {list(p.grad.shape)}"
                     )
+            for p in self._update_together(params, group):
                 p.detach()._write(partial(self._write_update, p, group))
+
+    def _update_together(self, params: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
+        """Update in one launch what the device has a kernel for; returns the parameters that are left to `_update`."""
+        name, backends = getattr(self._update, "fused", None), {p.backend for p in params}
+        if name is None or len(backends) != 1:
+            return params
+        update = backends.pop().fused_updates.get(name)
+        if update is None:
+            return params
+        states = [self.state.get(p, {}) for p in params]
+        gradients = [p.grad.array for p in params if p.grad is not None]
+        left = update([p.array for p in params], gradients, states, group)
+        for i in set(range(len(params))).difference(left):
+            self.state[params[i]] = states[i]
+            storage_of(params[i]).version += 1  # as `_write` does; what it would refuse has been left alone
+        return [params[i] for i in left]
 
     def _write_update(self, p: Tensor, group: dict[str, Any], array: Any) -> None:
         assert p.grad is not None

@@ -7,7 +7,7 @@ from typing import Any
 
 from minigrad.errors import ArgumentError
 from minigrad.optim.blocks import descent, in_blocks
-from minigrad.optim.optimizer import Optimizer
+from minigrad.optim.optimizer import Optimizer, fused
 
 
 class SGD(Optimizer):
@@ -68,6 +68,7 @@ class SGD(Optimizer):
                 f"momentum={options['momentum']} and dampening={options['dampening']}"
             )
 
+    @fused("sgd")
     def _update(
         self, xp: Any, array: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]
     ) -> None:

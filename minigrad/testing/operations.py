@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,13 @@ from minigrad import dtypes
 from minigrad.engine import no_grad
 from minigrad.errors import MinigradError
 from minigrad.op import Operation, get_operation
+from minigrad.ops.composites import COMPOSITES, expand
 from minigrad.tensor import Tensor
+from minigrad.testing.checked import gradients_or_zeros
 from minigrad.testing.gradients import gradcheck, gradgradcheck
 from minigrad.testing.quotients import close
 from minigrad.testing.samples import OperationError, SampleCall, all_samples, differentiable_samples
+from minigrad.trace.profile import profile
 
 __all__ = ["PROPERTIES", "check_operation"]
 
@@ -34,7 +37,7 @@ def check_operation(op: Operation | str) -> None:
     It is documented and has samples; its first and second derivatives are right (`gradcheck`, `gradgradcheck`);
     it changes no input; the same inputs give the same bits; float32 gives float32, and half precision the
     rounded float32 result; a view is declared as one; the memory layout of inputs does not matter; the gradient
-    of one input does not depend on which others are wanted; its FLOP count is finite.
+    of one input does not depend on which others are wanted; its FLOP count is finite; a composite equals its parts.
 
     op: the operation, or its name in the registry.
 
@@ -123,6 +126,42 @@ def gradients_on_their_own(op: Operation) -> None:
             call.require(
                 close(found, expected, 1e-12), f"the gradient of input {i} differs when it is wanted alone"
             )
+
+
+@_promise
+def a_composite_equals_its_parts(op: Operation) -> None:
+    """What declares itself a composite gives what its parts do: values, first and second derivatives, FLOP count."""
+    if op.name not in COMPOSITES:
+        return
+    for call in all_samples(op):
+        whole = _up_to_second_derivatives(call, lambda *inputs, call=call: op(*inputs, **call.params))
+        parts = _up_to_second_derivatives(call, lambda *inputs, call=call: expand(op, inputs, call.params))
+        for what in whole:
+            same = all(close(a, b, 1e-12) for a, b in zip(whole[what], parts[what], strict=True))
+            call.require(same, f"its {what} differ from those of its parts")
+
+
+def _up_to_second_derivatives(call: SampleCall, fn: Callable[..., Any]) -> dict[str, list[np.ndarray]]:
+    """What a function gives for a sample's inputs, by what is to be compared."""
+
+    def waves(tensors: Sequence[Tensor]) -> list[Tensor]:
+        return [
+            Tensor(np.cos(np.arange(t.numel()) + t.ndim).reshape(t.shape), dtype=t.dtype) for t in tensors
+        ]
+
+    inputs = call.tensors()
+    with profile() as counted:
+        outputs = fn(*inputs)
+    outputs = list(outputs) if isinstance(outputs, tuple) else [outputs]
+    leaves, gys = [inputs[i] for i in call.floating], [gy.requires_grad_() for gy in waves(outputs)]
+    first = gradients_or_zeros(outputs, leaves, gys, create_graph=True)
+    second = gradients_or_zeros(list(first), [*leaves, *gys], waves(first), create_graph=False)
+    return {
+        "outputs": [y.numpy() for y in outputs],
+        "first derivatives": [g.numpy() for g in first],
+        "second derivatives": [g.numpy() for g in second],
+        "floating-point operations": [np.array(sum(row[2] for row in counted.rows.values()))],
+    }
 
 
 @_promise
