@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 from measuring import chosen_cores, describe_machine, prepare_output, summary, table, write_json
-from measuring.machine import load
+from measuring.machine import after
 from op_cases import CALLS, GROUPS, OPTIMIZER_COSTS, OPTIMIZERS, Case, cases
 from peers import peak_steps
 from peers.contestants import CONTESTANTS, Contestant, installed, interpreters, missing
@@ -211,7 +211,7 @@ def main(arguments: list[str] | None = None) -> int:
         rows = measure(chosen, optimizers, workers, options.rounds, peaks)
     show(rows)
     print("\na call itself, microseconds: " + "; ".join(f"{who} {us:.1f}" for who, us in overhead.items()))
-    machine["load_after"] = load()
+    after(machine)
     if options.out is not None:
         results = {
             "machine": machine,

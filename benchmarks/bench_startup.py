@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from measuring import chosen_cores, describe_machine, prepare_output, summary, table, write_json
-from measuring.machine import load
+from measuring.machine import after
 from peers import workloads
 from peers.contestants import CONTESTANTS, Contestant, installed, interpreters, missing
 from peers.process import Worker
@@ -149,7 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
         found = measure(name, [c for c in chosen if c.name not in absent], pythons, options)
         results["workloads"][name] = found
         show(name, found, len(cores))
-    results["machine"]["load_after"] = load()
+    after(results["machine"])
     if options.out is not None:
         write_json(options.out, results)
     return 0

@@ -34,7 +34,7 @@ from measuring import (
     table,
     write_json,
 )
-from measuring.machine import load
+from measuring.machine import after
 from peers import workloads
 from peers.contestants import CONTESTANTS, PEERS, Contestant, installed, interpreters, missing
 from peers.process import Worker
@@ -286,7 +286,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name in dict.fromkeys(options.workloads):
         results["workloads"][name] = measure(name, taking_part(name, present), pythons, options)
         show(name, results["workloads"][name], len(cores))
-    results["machine"]["load_after"] = load()
+    after(results["machine"])
     if options.out is not None:
         write_json(options.out, results)
     if options.chart is not None:

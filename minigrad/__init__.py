@@ -15,6 +15,7 @@ from typing import Any as _Any
 from minigrad import ops as _ops
 from minigrad.autograd import grad
 from minigrad.backend import available_devices, get_backend, manual_seed
+from minigrad.backend.threads import get_num_threads, set_num_threads
 from minigrad.creation import (
     arange,
     as_tensor,

@@ -123,7 +123,10 @@ def test_an_intermediate_must_be_an_output():
 
 # ---------------------------------------------------------------- memory that is used again
 
-LARGE = (128, 160)  # large enough for kernels, whose results take the memory of arrays that nobody sees any more
+LARGE = (
+    128,
+    160,
+)  # large enough for kernels, whose results take the memory of arrays that nobody sees any more
 
 
 class Keeping:

@@ -8,6 +8,7 @@ import pytest
 import minigrad as mg
 from minigrad.backend.native import batch_norm as kernels
 from minigrad.backend.native import channel_statistics
+from minigrad.backend.native.compiling import kernel
 from minigrad.backend.native.layout import flat_channels_last
 from tests.backend.twins import LAYOUTS, XP, compare, laid, nhwc, same_with_any_threads, samples
 
@@ -46,6 +47,11 @@ def test_statistics_of_a_constant_and_of_one_far_value(rng):
     np.testing.assert_allclose(var, x.astype(np.float64).var(axis=0), rtol=1e-5)
 
 
+@kernel
+def gather_rows(x, x0, rows, pitch, channels, partials, mean0, squares0, scratch):
+    channel_statistics.gather(x, x0, rows, pitch, channels, partials, mean0, squares0, scratch)
+
+
 def test_partial_statistics_of_parts_of_the_channels_combine():
     """A kernel may gather from rows that lie apart, in pieces of unequal height, some channels at a time."""
     x = np.random.default_rng(0).standard_normal((100, 24)).astype(np.float32)
@@ -54,7 +60,7 @@ def test_partial_statistics_of_parts_of_the_channels_combine():
     for block, (first, rows) in enumerate([(0, 60), (60, 40)]):
         for c0, many in [(0, 16), (16, 8)]:
             place = 2 * block * 24 + c0
-            channel_statistics.gather(
+            gather_rows(
                 x.reshape(-1),
                 first * 24 + c0,
                 rows,
@@ -190,11 +196,11 @@ def test_layers_train_by_the_kernel(rng, monkeypatch):
     """Through the engine, in a training step: with the kernel and without, the same parameters' gradients."""
     x = nhwc(rng, 16, 8, 7, 7)
     backend, results = mg.backend.get_backend("cpu"), []
-    for kernel in (
+    for stand_in in (
         mg.backend.Kernel(),
         mg.backend.Kernel(kernels.batch_norm_forward, kernels.batch_norm_gradient),
     ):
-        monkeypatch.setitem(backend.kernels, "batch_norm", kernel)
+        monkeypatch.setitem(backend.kernels, "batch_norm", stand_in)
         layer = mg.nn.BatchNorm2d(8)
         data = mg.tensor(x, requires_grad=True)
         (layer(data) ** 3).sum().backward()

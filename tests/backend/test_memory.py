@@ -60,7 +60,8 @@ def test_blocks_in_use_never_overlap():
 def test_arrays_are_as_asked_for(shape, dtype):
     array = Memory().empty(shape, dtype)
     assert (array.shape, array.dtype) == (shape, np.dtype(dtype))
-    assert array.flags.c_contiguous and array.flags.writeable
+    assert array.flags.c_contiguous
+    assert array.flags.writeable
     if array.nbytes >= SMALLEST:
         assert address(array) % 64 == 0
 

@@ -11,7 +11,7 @@ import measuring
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from measuring import rounds, tables
+from measuring import machine, rounds, tables
 from measuring.chart import draw_bars
 
 from minigrad.errors import ArgumentError
@@ -38,6 +38,15 @@ def test_a_slow_contestant_joins_so_many_rounds_evenly(numbers):
     assert len(joined) == own
     gaps = [b - a for a, b in itertools.pairwise(joined)]
     assert not gaps or max(gaps) - min(gaps) <= 1
+
+
+def test_a_busy_machine_is_told(capsys):
+    assert machine.used_by_others(0.05) >= 0
+    assert machine.warned(0.1) == 0.1
+    assert machine.warned(None) is None
+    assert not capsys.readouterr().out
+    assert machine.warned(0.9) == 0.9
+    assert "0.9 cores busy" in capsys.readouterr().out
 
 
 def test_threads_are_cores():

@@ -37,7 +37,15 @@ def test_a_comparison_with_nobody(tmp_path, capsys):
     assert run(bench_train_step, *arguments, "--out", out, "--chart", chart) == 0
     found = numbers(out)
     assert found["machine"]["threads"] == 1
-    assert {"processor", "cores", "load", "load_after", "python"} <= set(found["machine"])
+    assert {
+        "processor",
+        "cores",
+        "load",
+        "load_after",
+        "python",
+        "cores_used_by_others",
+        "cores_used_by_others_after",
+    } <= set(found["machine"])
     assert set(found["versions"]) == {"numpy", "minigrad"}
     assert list(found["workloads"]) == ["mlp", "cnn-inference"]
     own = found["workloads"]["mlp"]["contestants"]["minigrad"]

@@ -1,1 +1,1 @@
-"""Kernels for the CPU, compiled by Numba: faster implementations of operations, each held by a test to its plain twin."""
+"""Kernels for the CPU, compiled by Numba: faster twins of operations, each held by a test to the plain one."""

@@ -36,7 +36,7 @@ _NOTHING = np.empty(0, np.float32)
 
 @inlined
 def _gradient_image(padded, start, columns, z, gy, y, first, Ho, Wo, O, wide, vectors):
-    """padded[start + ...] = gz of one image within a border of one pixel; vectors: each `wide` long, a row's numbers."""
+    """padded[start + ...] = gz of one image within a border of one pixel; vectors: four rows, each `wide` long."""
     centre, of_g = vectors[:wide], vectors[wide : 2 * wide]
     of_x, constant = vectors[2 * wide : 3 * wide], vectors[3 * wide :]
     for h in range(Ho):
@@ -57,9 +57,7 @@ def _backward(P: int, V: int, across_P: int) -> Any:
     width = V * LANES
 
     @kernel
-    def backward(
-        counter, blocks, gx, sums, x, z, gy, y, vectors, u, N, C, H, W, O, images, group
-    ):
+    def backward(counter, blocks, gx, sums, x, z, gy, y, vectors, u, N, C, H, W, O, images, group):
         """A block is a share of the images; sums[block, point, c, o] is its part of the gradient at the points."""
         high, wide = (H + TILE - 1) // TILE, (W + TILE - 1) // TILE
         rows, row = high * TILE + 2, wide * TILE + 2

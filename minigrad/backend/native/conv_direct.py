@@ -13,33 +13,37 @@ gradient by the weight is the same tile with the sum over pixels.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigrad.backend.memory import empty
-from minigrad.backend.native.compiling import kernel
 from minigrad.backend.native.channel_statistics import scratch_width
+from minigrad.backend.native.compiling import kernel
 from minigrad.backend.native.conv_finish import NOTHING, Finish, finish
 from minigrad.backend.native.instructions import LANES, has_wide_registers, multiply_tile, next_block
 from minigrad.backend.native.padding import copy_padded, scratch, zeros
 from minigrad.backend.native.parts import add_parts
-from minigrad.backend.native.team import team
+from minigrad.backend.native.team import alone, team
 
-# Of padded images at a time: they share the second-level cache with the weights, and weights that do not fit into it are
-# fetched anew for each such share of the images
+# Of padded images at a time: they share the second-level cache with the weights, and weights that do not fit into it
+# are fetched anew for each such share of the images
 _SCRATCH_BYTES, _LARGE_SCRATCH_BYTES, _LARGE_WEIGHTS = 1 << 18, 1 << 20, 1 << 17
 _SHORT_ROW = 16  # pixels, up to which rows of tiles have much left over
+_WORTH_SHARING = 1 << 16  # numbers to be packed: for fewer, other threads would come too late
 _PARTS = 8  # partial sums of the gradient by the weight: as many threads can share the work
 
 
-def tile_for(channels: int, across: bool = False) -> tuple[int, int]:
+def tile_for(channels: int, across: bool = False, row: int = 8) -> tuple[int, int]:
     """(P, V) for so many output channels: 14 to 16 sums are under way, which hides the latency of an addition.
 
     across: for products whose rows lie together (the gradient by the weight), where counts are multiples of 8.
+    row: how many neighbouring results there are; a tile is not much longer.
     """
     if not has_wide_registers():
-        return (4, 1) if across else (6, 1)
+        return (4, 1) if across or row <= 4 else (6, 1)
+    if channels % (4 * LANES) == 0 and row <= 4:
+        return 4, 4
     if channels % (2 * LANES) == 0:
         return 8, 2
     return (16, 1) if across else (14, 1)
@@ -61,45 +65,76 @@ def pack_weights(counter, blocks, packed, w, width, Kh, Kw, C, O, w0, per_h, per
         block = next_block(counter)
 
 
+class Piece(NamedTuple):
+    """Some rows of output: where they go, and what they see; all ints. See `_pieces` and `input_gradient`."""
+
+    y0: int  # where the first of them begins within an image of y,
+    y_row: int  # how far apart rows lie there,
+    y_pixel: int  # and pixels
+    rows: int
+    columns: int
+    top: int  # zeros in front of the first row's window,
+    left: int  # and of the first column's
+    Kh: int
+    Kw: int
+    w0: int  # where the packed weights begin
+
+
 @lru_cache
 def _convolution(P: int, V: int) -> Any:
     width = V * LANES
 
     @kernel
     def convolve(
-        counter, blocks, y, y0, y_image, y_row, y_pixel, Ho, Wo, O,
-        x, N, H, W, C, top, left, w, Kh, Kw, sh, sw, images, band,
-        bias, residual, relu, sums,
-    ):  # fmt: skip
-        """A block is `band` rows of output of `images` images. The last four arguments: see conv_finish.py."""
-        bands = (Ho + band - 1) // band
-        rows, columns = (band - 1) * sh + Kh, (Wo - 1) * sw + Kw
-        size = rows * columns * C
-        padded = zeros(images * size + P * sw * C)  # a tile may read on behind the last pixel
-        space = scratch(3 * scratch_width(O) if sums.size else 1)
+        counter,
+        blocks,
+        y,
+        y_image,
+        O,
+        x,
+        N,
+        H,
+        W,
+        C,
+        w,
+        sh,
+        sw,
+        pieces,
+        images,
+        space,
+        bias,
+        residual,
+        relu,
+        sums,
+    ):
+        """A block is one of the pieces, rows of a matrix, of `images` images. The last four: see conv_finish.py."""
+        padded = zeros(images * space + P * sw * C)  # a tile may read on behind the last pixel
+        for_finish = scratch(3 * scratch_width(O) if sums.size else 1)
+        several = len(pieces) > 1
         block = next_block(counter)
         while block < blocks:
-            n0, h0 = block // bands * images, block % bands * band
-            count, height = min(images, N - n0), min(band, Ho - h0)
+            piece, n0 = block % len(pieces), block // len(pieces) * images
+            y0, y_row, y_pixel, rows, columns, top, left, Kh, Kw, w0 = pieces[piece]
+            count = min(images, N - n0)
+            high, wide = (rows - 1) * sh + Kh, (columns - 1) * sw + Kw
             for n in range(count):
                 copy_padded(
-                    padded, n * size, rows, columns, x, (n0 + n) * H * W * C, H, W, C, top - h0 * sh, left,
-                    bands > 1,
+                    padded, n * space, high, wide, x, (n0 + n) * H * W * C, H, W, C, top, left, several
                 )
             for o in range(0, O, width):
                 for n in range(count):
-                    for h in range(height):
-                        for first in range(0, Wo, P):
-                            wo = min(first, max(Wo - P, 0))  # the last tile overlaps the one before
+                    for h in range(rows):
+                        for first in range(0, columns, P):
+                            column = min(first, max(columns - P, 0))  # the last tile overlaps the one before
                             multiply_tile(
-                                P, V, 0, 0,
-                                y, y0 + (n0 + n) * y_image + (h0 + h) * y_row + wo * y_pixel + o, y_pixel, Wo - wo, O - o,
-                                padded, n * size + (h * sh * columns + wo * sw) * C, sw * C, 1, columns * C,
-                                w, o * Kh * Kw * C, width, Kw * C * width, Kw * C, Kh,
+                                P, V, 0, 0, y, y0 + (n0 + n) * y_image + h * y_row + column * y_pixel + o,
+                                y_pixel, columns - column, O - o,
+                                padded, n * space + (h * sh * wide + column * sw) * C, sw * C, 1, wide * C,
+                                w, w0 + o * Kh * Kw * C, width, Kw * C * width, Kw * C, Kh,
                             )  # fmt: skip
-            for n in range(count):
+            for n in range(n0, n0 + count):
                 finish(
-                    y, y0 + (n0 + n) * y_image + h0 * y_row, height * Wo, O, (n0 + n) * bands + h0 // band, space,
+                    y, y0 + n * y_image, rows * columns, O, n * len(pieces) + piece, for_finish,
                     bias, residual, relu, sums,
                 )  # fmt: skip
             block = next_block(counter)
@@ -107,15 +142,22 @@ def _convolution(P: int, V: int) -> Any:
     return convolve
 
 
-def _shares(N: int, Ho: int, Wo: int, C: int, O: int, kernel_size: Any, stride: Any) -> tuple[int, int]:
-    """(images, band): how many images, or else how many rows of output of one, fit into the scratch memory."""
-    (Kh, Kw), sh = kernel_size, stride[0]
-    row_bytes = ((Wo - 1) * stride[1] + Kw) * C * 4
-    image_bytes = ((Ho - 1) * sh + Kh) * row_bytes
-    scratch_bytes = _LARGE_SCRATCH_BYTES if Kh * Kw * C * O > _LARGE_WEIGHTS else _SCRATCH_BYTES
-    if image_bytes > scratch_bytes:
-        return 1, max(1, min(Ho, (scratch_bytes // row_bytes - Kh) // sh + 1))
-    return max(1, min(scratch_bytes // image_bytes, N // 16)), Ho
+def _scratch_bytes(C: int, O: int, kernel_size: Any) -> int:
+    return (
+        _LARGE_SCRATCH_BYTES if kernel_size[0] * kernel_size[1] * C * O > _LARGE_WEIGHTS else _SCRATCH_BYTES
+    )
+
+
+def _bands(piece: Piece, C: int, stride: Any, limit: int) -> list[Piece]:
+    """The piece, cut into bands of rows whose padded images have at most `limit` bytes each."""
+    row_bytes = ((piece.columns - 1) * stride[1] + piece.Kw) * C * 4
+    band = max(1, min(piece.rows, (limit // row_bytes - piece.Kh) // stride[0] + 1))
+    return [
+        piece._replace(
+            y0=piece.y0 + h * piece.y_row, rows=min(band, piece.rows - h), top=piece.top - h * stride[0]
+        )
+        for h in range(0, piece.rows, band)
+    ]
 
 
 def _rows(counts: Any, size: Any, kernel_size: Any, stride: Any) -> tuple[int, int]:
@@ -125,13 +167,19 @@ def _rows(counts: Any, size: Any, kernel_size: Any, stride: Any) -> tuple[int, i
     return (1, Ho * Wo) if single else (Ho, Wo)
 
 
+def _pieces(
+    counts: Any, size: Any, C: int, O: int, kernel_size: Any, stride: Any, top: int, left: int
+) -> list[Piece]:
+    """The pieces of a convolution whose results lie one behind the other, as (Ho, Wo, O)."""
+    Ho, Wo = _rows(counts, size, kernel_size, stride)
+    whole = Piece(0, Wo * O, O, Ho, Wo, top, left, kernel_size[0], kernel_size[1], 0)
+    return _bands(whole, C, stride, _scratch_bytes(C, O, kernel_size))
+
+
 def parts_of(N: int, counts: Any, size: Any, C: int, O: int, kernel_size: Any, stride: Any) -> np.ndarray:
     """How many pixels each part of y has of which statistics are gathered: a band of an image, or a whole one."""
-    Ho, Wo = _rows(counts, size, kernel_size, stride)
-    band = _shares(N, Ho, Wo, C, O, kernel_size, stride)[1]
-    heights = np.full(-(-Ho // band), float(band))
-    heights[-1] = Ho - band * (len(heights) - 1)
-    return np.tile(heights * Wo, N)
+    pieces = _pieces(counts, size, C, O, kernel_size, stride, 0, 0)
+    return np.tile([float(piece.rows * piece.columns) for piece in pieces], N)
 
 
 def suits_weight_gradient(C: int, O: int, counts: Any, kernel_size: Any) -> bool:
@@ -140,62 +188,87 @@ def suits_weight_gradient(C: int, O: int, counts: Any, kernel_size: Any) -> bool
 
 
 def convolve(
-    x: np.ndarray, w: np.ndarray, y: np.ndarray, stride: Any, top: int, left: int, *,
-    y0: int = 0, y_row: int | None = None, y_pixel: int | None = None, counts: tuple[int, int] | None = None,
-    kernel_size: tuple[int, int] | None = None, w0: int = 0, w_steps: tuple[int, ...] | None = None,
-    finishing: Finish = NOTHING,
-) -> None:  # fmt: skip
-    """y = the convolution of x (N, H, W, C) with w, `top` and `left` zeros in front; written where y is placed.
+    x: np.ndarray, w: np.ndarray, y: np.ndarray, stride: Any, top: int, left: int, finishing: Finish = NOTHING
+) -> None:
+    """y (N, Ho, Wo, O) = the convolution of x (N, H, W, C) with w (O, C, Kh, Kw), `top` and `left` zeros in front."""
+    size, C, O, kernel_size = x.shape[1:3], x.shape[3], y.shape[3], w.shape[2:]
+    pieces = _pieces(y.shape[1:3], size, C, O, kernel_size, stride, top, left)
+    if _rows(y.shape[1:3], size, kernel_size, stride) != y.shape[1:3]:
+        x = x.reshape(len(x), 1, -1, C)
+    tile = tile_for(O, row=pieces[0].columns)
+    packed = _packed(w, C, O, tile, [(kernel_size, 0)], (w.shape[3], 1, w[0, 0].size, w[0].size))
+    _run(x, packed, y, tile, stride, pieces, finishing)
 
-    By default w is (O, C, Kh, Kw) and y (N, Ho, Wo, O). The rest is for the gradient by the input, see `input_gradient`:
-    w_steps says how far apart w's numbers lie along kh, kw, c, o, and y0, y_row, y_pixel where results go.
+
+def _packed(
+    w: np.ndarray, C: int, O: int, tile: tuple[int, int], filters: Any, steps: tuple[int, ...]
+) -> np.ndarray:
+    """The weights of some filters, one behind the other, as tiles take them: see `pack_weights`.
+
+    filters: of each its size, and where in w its first tap stands; steps: how far apart w's numbers lie along kh, kw, C
+    (summed over) and O (of the results).
     """
+    width = tile[1] * LANES
+    blocks = -(-O // width)
+    sizes = [blocks * width * C * Kh * Kw for (Kh, Kw), _ in filters]
+    packed, start = empty((sum(sizes),), np.float32), 0
+    for ((Kh, Kw), first), count in zip(filters, sizes):
+        run = team.run if count > _WORTH_SHARING else alone
+        run(pack_weights, blocks, packed[start:], w.reshape(-1), width, Kh, Kw, C, O, first, *steps)
+        start += count
+    return packed
+
+
+def _run(
+    x: np.ndarray, packed: np.ndarray, y: np.ndarray, tile: tuple[int, int], stride: Any, pieces: list[Piece],
+    finishing: Finish,
+) -> None:  # fmt: skip
     N, H, W, C = x.shape
-    Ho, Wo = counts or y.shape[1:3]
     O = y.shape[3]
-    Kh, Kw = kernel_size or w.shape[2:]
-    steps = w_steps or (w.shape[3], 1, w.shape[2] * w.shape[3], w[0].size)
-    y_image = y[0].size
-    y_row, y_pixel = y_row or y[0, 0].size, y_pixel or O
-    rows = _rows((Ho, Wo), (H, W), (Kh, Kw), stride)
-    if rows != (Ho, Wo) and y_row == Wo * y_pixel:
-        (H, W), (Ho, Wo), y_row = rows, rows, Ho * y_row
-    P, V = tile_for(O)
-    width = V * LANES
-    packed = empty((-(-O // width), Kh, Kw, C, width), np.float32)
-    team.run(pack_weights, len(packed), packed.reshape(-1), w.reshape(-1), width, Kh, Kw, C, O, w0, *steps)
-    images, band = _shares(N, Ho, Wo, C, O, (Kh, Kw), stride)
-    blocks = -(-N // images) * -(-Ho // band)
+    space = max(((p.rows - 1) * stride[0] + p.Kh) * ((p.columns - 1) * stride[1] + p.Kw) * C for p in pieces)
+    limit = _scratch_bytes(C, O, (pieces[0].Kh, pieces[0].Kw))
+    images = max(1, min(limit // (4 * space), N // 16))
+    blocks = -(-N // images) * len(pieces)
     team.run(
-        _convolution(P, V), blocks, y.reshape(-1), y0, y_image, y_row, y_pixel, Ho, Wo, O,
-        x.reshape(-1), N, H, W, C, top, left, packed.reshape(-1), Kh, Kw, *stride, images, band, *finishing,
+        _convolution(*tile), blocks, y.reshape(-1), y[0].size, O, x.reshape(-1), N, H, W, C, packed, *stride,
+        np.array(pieces), images, space, *finishing,
     )  # fmt: skip
 
 
 def input_gradient(g: np.ndarray, w: np.ndarray, gx: np.ndarray, stride: Any, padding: Any) -> None:
     """gx = the gradient of a convolution by its input, from that by its output g (N, Ho, Wo, O).
 
-    An input at position h = q s + r - p is seen by the taps r, r + s, r + 2s, ... of the windows q, q - 1, q - 2, ...: for
-    each remainder r a convolution of g with these taps in reverse order, whose results lie s apart.
+    An input at position h = q s + r - p is seen by the taps r, r + s, r + 2s, ... of the windows q, q - 1, q - 2, ...:
+    for each remainder r a convolution of g with these taps in reverse order, whose results lie s apart.
     """
     _, H, W, C = gx.shape
-    Kh, Kw = w.shape[2:]
-    (sh, sw), (ph, pw) = stride, padding
+    O, (Kh, Kw), (sh, sw), (ph, pw) = len(w), w.shape[2:], stride, padding
     if Kh < sh or Kw < sw:
         gx[...] = 0  # positions that no window sees
-    per_o, per_c = w[0].size, Kh * Kw
+    tile = tile_for(C, row=-(-W // sw))
+    width = tile[1] * LANES
+    filters: list[Any] = []
+    pieces: list[Piece] = []
+    w0 = 0
     for i in range(min(sh, Kh)):
         for j in range(min(sw, Kw)):
-            (h0, count_h, taps_h, top), (w0, count_w, taps_w, left) = (
-                _phase(i, H, Kh, sh, ph), _phase(j, W, Kw, sw, pw)
-            )  # fmt: skip
-            if count_h > 0 and count_w > 0:
-                last = (i + (taps_h - 1) * sh) * Kw + j + (taps_w - 1) * sw  # of the taps: they are taken backwards
-                convolve(
-                    g, w, gx, (1, 1), top, left, y0=(h0 * W + w0) * C, y_row=sh * W * C, y_pixel=sw * C,
-                    counts=(count_h, count_w), kernel_size=(taps_h, taps_w),
-                    w0=last, w_steps=(-sh * Kw, -sw, per_o, per_c),
-                )  # fmt: skip
+            (h0, rows, taps_h, top), (first, columns, taps_w, left) = (
+                _phase(i, H, Kh, sh, ph),
+                _phase(j, W, Kw, sw, pw),
+            )
+            if rows > 0 and columns > 0:
+                last = (
+                    (i + (taps_h - 1) * sh) * Kw + j + (taps_w - 1) * sw
+                )  # of the taps: they are taken backwards
+                filters.append(((taps_h, taps_w), last))
+                piece = Piece(
+                    (h0 * W + first) * C, sh * W * C, sw * C, rows, columns, top, left, taps_h, taps_w, w0
+                )
+                pieces += _bands(piece, O, (1, 1), _scratch_bytes(O, C, (taps_h, taps_w)))
+                w0 += -(-C // width) * width * O * taps_h * taps_w
+    if pieces:
+        packed = _packed(w, O, C, tile, filters, (-sh * Kw, -sw, w[0].size, Kh * Kw))
+        _run(g, packed, gx, tile, (1, 1), pieces, NOTHING)
 
 
 def _phase(remainder: int, size: int, taps: int, stride: int, padding: int) -> tuple[int, int, int, int]:

@@ -18,7 +18,9 @@ class Finish(NamedTuple):
     bias: Any = _NONE32  # (O,)
     residual: Any = _NONE32  # flat, placed as y
     relu: bool = False
-    sums: Any = _NONE64  # flat (parts, 2, O): mean and squared deviations of each part of y, as `gather` has them
+    sums: Any = (
+        _NONE64  # flat (parts, 2, O): mean and squared deviations of each part of y, as `gather` has them
+    )
 
 
 NOTHING = Finish()
@@ -26,7 +28,7 @@ NOTHING = Finish()
 
 @inlined
 def finish(y, y0, pixels, O, part, space, bias, residual, relu, sums):
-    """y[y0 + i O + o] for i < pixels: add the bias and the residual, cut off at 0, gather statistics as number `part`."""
+    """To y[y0 + i O + o], i < pixels, add bias and residual, cut it off at 0, gather statistics as number `part`."""
     if bias.size:
         for i in range(pixels):
             row = y0 + i * O

@@ -25,7 +25,7 @@ from minigrad.backend.native.conv_finish import NOTHING, Finish, finish
 from minigrad.backend.native.instructions import LANES, multiply_tile, next_block
 from minigrad.backend.native.padding import copy_padded, scratch, zeros
 from minigrad.backend.native.parts import add_parts
-from minigrad.backend.native.team import team
+from minigrad.backend.native.team import alone, team
 from minigrad.backend.native.winograd_transforms import (
     FILTER,
     FILTER_GRADIENT,
@@ -39,6 +39,7 @@ from minigrad.backend.native.winograd_transforms import (
 
 POINTS, TAPS = SIZE * SIZE, 9
 _GROUP_BYTES = 1 << 19  # of tiles at their points, inputs and outputs: a quarter of a second-level cache
+_WORTH_SHARING = 1 << 10  # filters: fewer are done before another thread has started
 _PARTS = 16  # of the gradient by the weight, each a partial sum; half as many if they are large
 
 
@@ -50,7 +51,7 @@ def suits(C: int, O: int, Ho: int, Wo: int) -> bool:
 
 @kernel
 def _filters(counter, blocks, u, w, rows, columns, per_row, per_column, turned):
-    """u[point, r, c] = the filter w[r per_row + c per_column + tap] at the points; a block is LANES of r by LANES of c.
+    """u[point, r, c] = the filter w[r per_row + c per_column + tap] at the points; a block is LANES of r by as many c.
 
     turned: take the taps backwards.
     """
@@ -75,7 +76,8 @@ def filters_at_points(w: np.ndarray, C: int, O: int, by_input: bool) -> np.ndarr
     """u, flat (point, C, O): the filters w (O, C, 3, 3); with by_input those of w (C, O, 3, 3), turned."""
     u = empty((POINTS * C * O,), np.float32)
     steps = (O * 9, 9) if by_input else (9, C * 9)
-    team.run(_filters, O // LANES * -(-C // LANES), u, w.reshape(-1), C, O, *steps, by_input)
+    run = team.run if C * O > _WORTH_SHARING else alone
+    run(_filters, O // LANES * -(-C // LANES), u, w.reshape(-1), C, O, *steps, by_input)
     return u
 
 
@@ -86,9 +88,7 @@ def to_points(v, x, place, size, C, tiles_high, tiles_wide, first, tiles, row):
         n, q = (first + t) // (tiles_high * tiles_wide), (first + t) % (tiles_high * tiles_wide)
         corner = place + n * size + (q // tiles_wide * TILE * row + q % tiles_wide * TILE) * C
         for c in range(0, C, LANES):
-            transform(
-                INPUT, v, t * POINTS * C + c, SIZE * C, C, SIZE, SIZE, x, corner + c, row * C, C
-            )
+            transform(INPUT, v, t * POINTS * C + c, SIZE * C, C, SIZE, SIZE, x, corner + c, row * C, C)
 
 
 @lru_cache
@@ -105,7 +105,7 @@ def _convolution(P: int, V: int) -> Any:
         size = rows * row * C
         padded = zeros(images * size)
         v = zeros((group + P) * POINTS * C)  # the last product of a group reads on
-        # A product may take its operand's place if it is written when all has been read: the cache then holds twice as much
+        # A product may take its operand's place if it is written when all has been read: less memory in the cache
         m = v if C == O == width else scratch(group * POINTS * O)
         space = scratch(3 * scratch_width(O) if sums.size else 1)
         block = next_block(counter)
@@ -187,9 +187,22 @@ def _weight_gradient(P: int, V: int) -> Any:
             for n0 in range(begin, end, images):
                 here = min(images, end - n0)
                 for n in range(here):
-                    copy_padded(padded, n * size, rows, row, x, (n0 + n) * H * W * C, H, W, C, top, left, False)
                     copy_padded(
-                        g_padded, n * g_size, high * TILE, wide * TILE, g, (n0 + n) * Ho * Wo * O, Ho, Wo, O, 0, 0, False
+                        padded, n * size, rows, row, x, (n0 + n) * H * W * C, H, W, C, top, left, False
+                    )
+                    copy_padded(
+                        g_padded,
+                        n * g_size,
+                        high * TILE,
+                        wide * TILE,
+                        g,
+                        (n0 + n) * Ho * Wo * O,
+                        Ho,
+                        Wo,
+                        O,
+                        0,
+                        0,
+                        False,
                     )
                 for first in range(0, here * high * wide, group):
                     tiles = min(group, here * high * wide - first)
@@ -244,7 +257,8 @@ def gradient_of_filters(gw: np.ndarray, sums: np.ndarray, parts: int, C: int, O:
     """gw (O, C, 3, 3) from sums, flat (parts, point, C, O), those of gradients at the points; overwrites sums."""
     if parts > 1:
         add_parts(sums, parts)
-    team.run(_filter_gradient, O // LANES * -(-C // LANES), gw.reshape(-1), sums, C, O)
+    run = team.run if C * O > _WORTH_SHARING else alone
+    run(_filter_gradient, O // LANES * -(-C // LANES), gw.reshape(-1), sums, C, O)
 
 
 def weight_gradient(x: np.ndarray, g: np.ndarray, gw: np.ndarray, top: int, left: int) -> None:

@@ -2,8 +2,8 @@
 
 With many channels the filters at the 36 points no longer fit into the cache, and walking through them for every few
 tiles (as `conv_winograd.py` does) would wait for memory. So here all tiles are taken to the points first, then each
-point's product is computed at once, its filters read once, then all tiles are taken back. Between the stages the numbers
-lie point by point: (point, tiles, channels).
+point's product is computed at once, its filters read once, then all tiles are taken back. Between the stages the
+numbers lie point by point: (point, tiles, channels).
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ def _products(P: int, V: int) -> Any:
         while point < blocks:
             for o in range(0, O, width):
                 for t in range(0, tiles, P):
-                    first = min(t, max(tiles - P, 0))  # the last one overlaps: nothing behind the tiles is read
+                    first = min(
+                        t, max(tiles - P, 0)
+                    )  # the last one overlaps: nothing behind the tiles is read
                     multiply_tile(
                         P, V, 0, 0, m, (point * tiles + first) * O + o, O, tiles - first, width,
                         v, (point * tiles + first) * C, C, 1, 0, u, point * C * O + o, O, 0, C, 1,

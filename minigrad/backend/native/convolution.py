@@ -5,8 +5,8 @@
     dilated, in groups, or few results to a row   declined: the plain definition, im2col and a matrix product
     all other                                     register tiles over the image itself
 
-Arrays come as NCHW views of NHWC memory. One that lies otherwise (a batch of images as they come from a file) is copied,
-here and nowhere else.
+Arrays come as NCHW views of NHWC memory. One that lies otherwise (a batch of images as they come from a file) is
+copied, here and nowhere else.
 """
 
 from __future__ import annotations

@@ -46,11 +46,13 @@ def next_block(typingctx: Any, counter: Any) -> Any:
 
 
 def pointer_to(context: Any, builder: Any, array_type: Any, array: Any, offset: Any) -> Any:
+    """Where in memory the number at `offset` of a flat array lies."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.gep(data, [offset])
 
 
 def load_vector(builder: Any, pointer: Any) -> Any:
+    """LANES numbers from there on."""
     load = builder.load(builder.bitcast(pointer, VECTOR.as_pointer()))
     load.align = 4
     return load
@@ -92,7 +94,7 @@ def multiply_tile(
     a: Any, a0: Any, a_row: Any, a_step: Any, a_jump: Any,
     b: Any, b0: Any, b_step: Any, b_jump: Any,
     steps: Any, jumps: Any,
-) -> Any:
+) -> Any:  # fmt: skip
     """y[p, v] (+)= sum over j < jumps, k < steps of a[j, k, p] b[j, k, v], for p < P, v < V LANES.
 
     Where  y[p, v]    = y[y0 + p y_row + v],    written for p < rows and v < columns only
@@ -108,7 +110,10 @@ def multiply_tile(
     p_count, v_count, contiguous = P.literal_value, V.literal_value, along.literal_value
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        names = ("P V along add y y0 y_row rows columns a a0 a_row a_step a_jump b b0 b_step b_jump steps jumps").split()
+        names = (
+            *("P", "V", "along", "add", "y", "y0", "y_row", "rows", "columns"),
+            *("a", "a0", "a_row", "a_step", "a_jump", "b", "b0", "b_step", "b_jump", "steps", "jumps"),
+        )
         given = dict(zip(names, args, strict=True))
         kinds = dict(zip(names, signature.args, strict=True))
         zero, one = ir.Constant(_i64, 0), ir.Constant(_i64, 1)
@@ -137,8 +142,7 @@ def multiply_tile(
         for phi, first in ((j, zero), (a_j, a_start), (b_j, b_start), *((c, nothing) for c in outer_acc)):
             phi.add_incoming(first, entry)
         a_bases = [
-            _opaque(builder, builder.gep(a_j, [_times(builder, a_row, p)]))
-            for p in range(0, p_count, reach)
+            _opaque(builder, builder.gep(a_j, [_times(builder, a_row, p)])) for p in range(0, p_count, reach)
         ]
         builder.branch(inner)
 
@@ -159,7 +163,8 @@ def multiply_tile(
                 total.append(multiply_add(builder, number, vectors[v], acc[p * v_count + v]))
         more = builder.add(k, one)
         for phi, after in (
-            (k, more), (b_k, builder.gep(b_k, [given["b_step"]])),
+            (k, more),
+            (b_k, builder.gep(b_k, [given["b_step"]])),
             *((pointer, builder.gep(pointer, [a_step])) for pointer in a_k),
             *zip(acc, total),
         ):
@@ -169,7 +174,9 @@ def multiply_tile(
         builder.position_at_end(next_outer)
         more = builder.add(j, one)
         for phi, after in (
-            (j, more), (a_j, builder.gep(a_j, [given["a_jump"]])), (b_j, builder.gep(b_j, [given["b_jump"]])),
+            (j, more),
+            (a_j, builder.gep(a_j, [given["a_jump"]])),
+            (b_j, builder.gep(b_j, [given["b_jump"]])),
             *zip(outer_acc, total),
         ):
             phi.add_incoming(after, next_outer)
@@ -184,9 +191,26 @@ def multiply_tile(
         return context.get_dummy_value()
 
     signature = types.void(
-        P, V, along, add, y, types.int64, types.int64, types.int64, types.int64,
-        a, types.int64, a_row if isinstance(a_row, types.IntegerLiteral) else types.int64, types.int64, types.int64,
-        b, types.int64, types.int64, types.int64, types.int64, types.int64,
+        P,
+        V,
+        along,
+        add,
+        y,
+        types.int64,
+        types.int64,
+        types.int64,
+        types.int64,
+        a,
+        types.int64,
+        a_row if isinstance(a_row, types.IntegerLiteral) else types.int64,
+        types.int64,
+        types.int64,
+        b,
+        types.int64,
+        types.int64,
+        types.int64,
+        types.int64,
+        types.int64,
     )
     return signature, codegen
 

@@ -6,9 +6,10 @@ import numpy as np
 
 from minigrad.backend.native.compiling import kernel
 from minigrad.backend.native.instructions import next_block
-from minigrad.backend.native.team import team
+from minigrad.backend.native.team import alone, team
 
 _BLOCK = 1 << 12
+_WORTH_SHARING = 1 << 17  # numbers: fewer are added before another thread has started
 
 
 @kernel
@@ -25,7 +26,8 @@ def _add(counter, blocks, sums, parts, length):
 
 
 def add_parts(sums: np.ndarray, parts: int) -> np.ndarray:
-    """The sum of `parts` arrays that lie one behind the other in the flat array `sums`; it takes the first one's place."""
+    """The sum of `parts` arrays that lie one behind the other in the flat `sums`; it takes the first one's place."""
     length = sums.size // parts
-    team.run(_add, -(-length // _BLOCK), sums, parts, length)
+    run = team.run if sums.size > _WORTH_SHARING else alone
+    run(_add, -(-length // _BLOCK), sums, parts, length)
     return sums[:length]
