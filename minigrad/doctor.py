@@ -6,7 +6,6 @@ Exit code 0 when the main job can run here, else 1. Nothing is installed or chan
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
 import platform
 import shutil
@@ -128,23 +127,76 @@ def _import_error(requirement: Requirement) -> str:
 def devices(report: Report) -> None:
     """Which devices tensors can lie on, why others cannot be used, and the kernels that are active on each."""
     from minigrad.backend import available_devices, get_backend
-    from minigrad.errors import DeviceError
+    from minigrad.errors import ArgumentError, DeviceError
 
     report.section("Devices")
     chosen = os.environ.get("MINIGRAD_DEVICE")
     for name in dict.fromkeys([*available_devices(), *([chosen] if chosen else []), "cuda"]):
         try:
-            kernels = sorted(get_backend(name).kernels)
+            kernels = len(get_backend(name).kernels)
         except DeviceError as error:
             report.row(name, f"not available: {error}")
             if name == chosen:
                 report.problems.append(
                     f"MINIGRAD_DEVICE={chosen} names a device that is not available: {error}; unset it"
                 )
+        except ArgumentError as error:  # in the environment
+            report.row(name, f"cannot be set up: {error}")
+            report.problems.append(str(error))
         else:
             default = " (default)" if name == (chosen or "cpu") else ""
-            active = f"kernels for {', '.join(kernels)}" if kernels else "plain NumPy definitions, no kernels"
+            active = f"kernels for {kernels} operations" if kernels else "plain NumPy definitions, no kernels"
             report.row(name, f"ready{default}; {active}")
+
+
+def cpu_kernels(report: Report) -> None:
+    """Whether the environment leaves kernels out, their threads, the vectors they use, and where they are kept."""
+    from minigrad.backend.native import table
+    from minigrad.backend.threads import get_num_threads
+    from minigrad.errors import ArgumentError
+
+    report.section("Kernels for the CPU")
+    try:
+        off, threads = table.switched_off(), get_num_threads()
+    except ArgumentError as error:
+        report.row("settings", error)
+        report.problems.append(str(error))
+        return
+    partly = " but those of convolutions, by MINIGRAD_CONV" if os.environ.get("MINIGRAD_CONV") else ""
+    report.row("switched", f"off, by {off}" if off else f"on{partly}")
+    report.row("threads", f"{threads} (MINIGRAD_NUM_THREADS changes it)")
+    if off:
+        report.advice.append(
+            f"kernels are switched off by {off}: training takes several times longer; unset it"
+        )
+        return
+    try:
+        from minigrad.backend.native.instructions import has_wide_registers
+        from minigrad.backend.native.kept_code import cache_folder
+    except Exception as error:  # a broken installation may raise anything; the report must go on
+        report.row("compiler", f"Numba cannot be imported ({type(error).__name__}: {error})")
+        return
+    report.row("vectors", "512 bits (AVX-512)" if has_wide_registers() else "256 bits or fewer (AVX2, NEON)")
+    try:
+        folder = cache_folder()
+    except RuntimeError as error:
+        report.row("kept in", f"nowhere: {error}")
+        writable = False
+    else:
+        existing, writable = _writable(folder)
+        compiled = sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
+        state = f"{compiled} compiled" if compiled else "none compiled yet"
+        report.row("kept in", f"{folder} ({state}{'' if writable else f'; not writable: see {existing}'})")
+    if not writable:
+        report.advice.append(
+            "compiled kernels cannot be kept: set MINIGRAD_CACHE_DIR to a folder that can be written"
+        )
+
+
+def _writable(folder: Path) -> tuple[Path, bool]:
+    """The nearest folder (or file, in the way) above one that exists, or itself, and whether it can be written."""
+    existing = next(f for f in [folder, *folder.absolute().parents] if f.exists())
+    return existing, existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
 def blas(report: Report) -> None:
@@ -155,19 +207,20 @@ def blas(report: Report) -> None:
     library = config.get("Build Dependencies", {}).get("blas", {})
     report.section("BLAS")
     report.row("library", f"{library.get('name', 'unknown')} {library.get('version', '')}".rstrip())
-    report.row("threads", _blas_threads(Path(np.__file__).parent))
+    report.row("threads", _blas_threads())
     report.row("vectors", ", ".join(config.get("SIMD Extensions", {}).get("found", [])) or "baseline")
 
 
-def _blas_threads(numpy_folder: Path) -> str:
-    """Asks the OpenBLAS that NumPy's wheels carry; other libraries are only known by their environment variables."""
-    for library in [
-        *numpy_folder.parent.glob("numpy.libs/*openblas*"),
-        *numpy_folder.glob(".dylibs/*openblas*"),
-    ]:
-        count = getattr(ctypes.CDLL(str(library)), "scipy_openblas_get_num_threads64_", None)
-        if count is not None:
-            return f"{count()} (OMP_NUM_THREADS changes it)"
+def _blas_threads() -> str:
+    """As the library itself says, where it is one that can be asked."""
+    try:
+        from minigrad.backend.threads import blas_libraries
+
+        counts = sorted({library["num_threads"] for library in blas_libraries()})
+    except ImportError:  # threadpoolctl, which the packages' section has told of
+        counts = []
+    if counts:
+        return f"{', '.join(map(str, counts))} (MINIGRAD_NUM_THREADS changes it)"
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "OMP_NUM_THREADS"):
         if os.environ.get(name):
             return f"{os.environ[name]} by {name}"
@@ -181,8 +234,7 @@ def data(report: Report) -> None:
 
     report.section("Data")
     folder = data_folder()
-    existing = next(f for f in [folder, *folder.absolute().parents] if f.exists())
-    writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    existing, writable = _writable(folder)
     free = f"{shutil.disk_usage(existing).free / 2**30:.1f} GiB free"
     report.row("folder", f"{folder} ({'writable' if writable else f'not writable: see {existing}'}, {free})")
     missing = [file.name for file in FILES.values() if not (folder / "mnist" / file.name).is_file()]
@@ -235,7 +287,7 @@ def main(arguments: list[str]) -> int:
     """Print the report; 0 when the main job can run here, else 1."""
     argparse.ArgumentParser(prog="python -m minigrad doctor", description=__doc__).parse_args(arguments)
     report = Report()
-    for section in (system, packages, devices, blas, data, shadows):
+    for section in (system, packages, devices, cpu_kernels, blas, data, shadows):
         section(report)
     print(report)
     return 1 if report.problems else 0

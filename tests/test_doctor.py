@@ -201,13 +201,66 @@ class TestDevices:
         assert "MINIGRAD_DEVICE=abacus" in report.problems[0]
 
 
-@pytest.mark.parametrize("threads", ["1", "2"])
-def test_blas_threads_are_the_ones_in_use(threads):
-    script = "from minigrad import doctor; r = doctor.Report(); doctor.blas(r); print(r)"
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
+class TestKernels:
+    def report(self) -> doctor.Report:
+        report = doctor.Report()
+        doctor.cpu_kernels(report)
+        assert not report.problems
+        return report
+
+    def row(self, name: str) -> str:
+        return next(line for line in self.report().lines if line.split()[:1] == [name])
+
+    def test_on(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("MINIGRAD_CACHE_DIR", str(tmp_path))
+        assert "on" in self.row("switched").split()
+        assert f"{doctor_threads()} (" in self.row("threads")
+        assert " bits" in self.row("vectors")
+        assert f"{tmp_path}/kernels/" in self.row("kept")
+        assert "none compiled yet" in self.row("kept")
+        assert not self.report().advice
+        monkeypatch.setenv("MINIGRAD_CONV", "im2col")
+        assert "convolutions" in self.row("switched")
+        monkeypatch.undo()
+
+    def test_switched_off(self, monkeypatch):
+        monkeypatch.setenv("MINIGRAD_KERNELS", "plain")
+        assert "off, by MINIGRAD_KERNELS" in self.row("switched")
+        assert "MINIGRAD_KERNELS" in self.report().advice[0]
+        monkeypatch.undo()
+
+    def test_a_folder_that_cannot_be_written(self, monkeypatch, tmp_path):
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("MINIGRAD_CACHE_DIR", str(tmp_path / "file"))
+        assert f"not writable: see {tmp_path / 'file'}" in self.row("kept")
+        assert "MINIGRAD_CACHE_DIR" in self.report().advice[0]
+        monkeypatch.undo()
+
+    @pytest.mark.parametrize("name", ["MINIGRAD_KERNELS", "MINIGRAD_CONV", "MINIGRAD_NUM_THREADS"])
+    def test_a_bad_setting_is_a_problem(self, name):
+        result = run("doctor", cwd=ROOT, **{name: "wrong"})
+        assert result.returncode == 1
+        assert f"problem: {name} must be " in result.stdout
+        assert not result.stderr
+
+
+def doctor_threads() -> int:
+    from minigrad.backend.threads import get_num_threads
+
+    return get_num_threads()
+
+
+@pytest.mark.parametrize(
+    "variable, threads", [("OMP_NUM_THREADS", "1"), ("OMP_NUM_THREADS", "2"), ("MINIGRAD_NUM_THREADS", "3")]
+)
+def test_blas_threads_are_the_ones_in_use(variable, threads):
+    script = "import minigrad; minigrad.ones(1); from minigrad import doctor as d; r = d.Report(); d.blas(r); print(r)"
+    environment = {n: v for n, v in os.environ.items() if not n.endswith("NUM_THREADS")} | {variable: threads}
     result = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     line = next(line.split() for line in result.stdout.splitlines() if "threads" in line)
-    assert int(line[1]) <= int(threads)  # never more than asked for, nor than there are cores
-    assert int(line[1]) == min(int(threads), doctor.usable_cores())
+    most = (
+        int(threads) if variable.startswith("MINIGRAD") else doctor.usable_cores()
+    )  # OpenBLAS starts no more
+    assert int(line[1]) == min(int(threads), most)

@@ -10,8 +10,9 @@ memory. So memory is used again only when nobody can see it.
 from __future__ import annotations
 
 import math
-import sys
 import threading
+from functools import lru_cache
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ _ALIGNMENT = 64  # bytes: a vector then never lies across two lines of the cache
 
 
 def _references(blocks: list[np.ndarray], i: int) -> int:
-    return sys.getrefcount(blocks[i])
+    return getrefcount(blocks[i])
 
 
 _FREE = _references([np.empty(1)], 0)  # what is counted for a block that only the list refers to
@@ -37,11 +38,24 @@ class _Blocks:
 
     def free(self) -> int:
         """The number of a block that nobody refers to, or -1."""
-        arrays = self.arrays
-        for i in (*range(self.last + 1, len(arrays)), *range(min(self.last + 1, len(arrays)))):
-            if _references(arrays, i) == _FREE:
+        arrays, i = self.arrays, self.last
+        for _ in range(len(arrays)):
+            i = i + 1 if i + 1 < len(arrays) else 0
+            if getrefcount(arrays[i]) == _FREE:  # as in `_references`: a call would take as long as the rest
                 return i
         return -1
+
+
+@lru_cache(maxsize=4096)
+def _size(shape: tuple[int, ...], dtype: Any) -> tuple[int, np.dtype]:
+    """Bytes of the block for an array, 0 if it is too small for one; and its dtype."""
+    dtype = np.dtype(dtype)
+    nbytes = math.prod(shape) * dtype.itemsize
+    if nbytes < SMALLEST:
+        return 0, dtype
+    # In steps of an eighth of a power of two: a last, smaller batch can use the memory of whole ones
+    step = 1 << max(nbytes.bit_length() - 4, 12)
+    return -(-nbytes // step) * step, dtype
 
 
 class Memory:
@@ -53,13 +67,9 @@ class Memory:
 
     def empty(self, shape: Any, dtype: Any) -> np.ndarray:
         """An array of this shape and dtype with undefined contents, C-contiguous."""
-        dtype = np.dtype(dtype)
-        nbytes = math.prod(shape) * dtype.itemsize
-        if nbytes < SMALLEST:
+        size, dtype = _size(tuple(shape), dtype)
+        if not size:
             return np.empty(shape, dtype)
-        # Sizes in steps of an eighth of a power of two: a last, smaller batch can use the memory of whole ones
-        step = 1 << max(nbytes.bit_length() - 4, 12)
-        size = -(-nbytes // step) * step
         with self._lock:
             blocks = self._blocks.get(size)
             if blocks is None:
@@ -69,8 +79,8 @@ class Memory:
                 i = len(blocks.arrays)
                 blocks.arrays.append(np.empty(size + _ALIGNMENT, np.uint8))
                 blocks.starts.append(-blocks.arrays[i].ctypes.data % _ALIGNMENT)
-            blocks.last, start = i, blocks.starts[i]
-            return blocks.arrays[i][start : start + nbytes].view(dtype).reshape(shape)
+            blocks.last = i
+            return np.ndarray(shape, dtype, blocks.arrays[i], blocks.starts[i])
 
     def release(self) -> int:
         """Give the free blocks back to the system; returns their bytes."""

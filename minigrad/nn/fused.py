@@ -8,6 +8,7 @@ run one after the other: the plain path. Both give the same values, gradients an
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from minigrad import dtypes, engine, ops
@@ -77,7 +78,7 @@ def conv_bn_act(
         shape, options = _conv_options(x, conv)
         fits = shape and _norm_fits(bn, x, shape) and _adds(residual, x, shape)
         if fits and may_fuse("conv_bn_act", (conv, Conv2d), (bn, BatchNorm2d), *_as_layer(activation)):
-            options |= {"eps": norm.eps, "activation": name}
+            options = {**options, "eps": norm.eps, "activation": name}
             return _fused_conv(x, conv, bn, residual, shape, options)
     return _ended(bn(conv(x)), activation, residual)
 
@@ -176,12 +177,22 @@ def _conv_options(x: Any, conv: Any) -> tuple[tuple[int, ...], dict[str, Any]]:
         return (), {}
     if conv.bias is not None or conv.padding_mode != "zeros" or x.dtype not in dtypes.FLOATING:
         return (), {}
-    (N, C, *size), (O, of_C, *kernel) = x.shape, w.shape
-    stride, dilation = (
-        ints("conv2d", "stride", conv.stride, 2, 1),
-        ints("conv2d", "dilation", conv.dilation, 2, 1),
-    )
-    padding = 0 if conv.padding == "valid" else conv.padding
+    stride, padding, dilation = map(_fixed, (conv.stride, conv.padding, conv.dilation))
+    return _options_of(x.shape, w.shape, stride, padding, dilation, conv.groups)
+
+
+def _fixed(setting: Any) -> Any:
+    return tuple(setting) if isinstance(setting, list) else setting
+
+
+@lru_cache(maxsize=1024)
+def _options_of(
+    x_shape: Any, w_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """`_conv_options` by shapes and settings: found once, not once a step. The dict is not to be changed."""
+    (N, C, *size), (O, of_C, *kernel) = x_shape, w_shape
+    stride, dilation = ints("conv2d", "stride", stride, 2, 1), ints("conv2d", "dilation", dilation, 2, 1)
+    padding = 0 if padding == "valid" else padding
     if padding == "same":
         zeros = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
         if any(z % 2 for z in zeros):  # one more at the end than in front
@@ -189,9 +200,9 @@ def _conv_options(x: Any, conv: Any) -> tuple[tuple[int, ...], dict[str, Any]]:
         padding = tuple(z // 2 for z in zeros)
     padding = ints("conv2d", "padding", padding, 2, 0)
     counts = window_counts(size, kernel, stride, padding, dilation)
-    if min(*counts, *kernel) < 1 or of_C * conv.groups != C or O % conv.groups:
+    if min(*counts, *kernel) < 1 or of_C * groups != C or O % groups:
         return (), {}
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": conv.groups}
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     return (N, O, *counts), options
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from minigrad.dtypes import float64
@@ -111,7 +112,7 @@ def _all_but_channels(x: Any) -> tuple[int, ...]:
 
 def values_per_channel(shape: tuple[int, ...]) -> int:
     """How many numbers of a batch (N, C, ...) a channel's statistics are taken over."""
-    return count(shape, (0, *range(2, len(shape))))
+    return shape[0] * math.prod(shape[2:])
 
 
 @operation(
@@ -253,7 +254,7 @@ def update_running_statistics(
 ) -> None:
     """Move running statistics, where there are any, to those of a batch with m values per channel; see `batch_norm`."""
     _update_running(name, running_mean, mean.array.reshape(-1), momentum)
-    _update_running(name, running_var, var.array.reshape(-1) * (m / (m - 1)), momentum)
+    _update_running(name, running_var, var.array.reshape(-1), momentum, m / (m - 1))
 
 
 def instance_norm(
@@ -310,7 +311,7 @@ def instance_norm(
     if n:
         _update_running("instance_norm", running_mean, mean.array.reshape(n, c).mean(axis=0), momentum)
         _update_running(
-            "instance_norm", running_var, var.array.reshape(n, c).mean(axis=0) * (m / (m - 1)), momentum
+            "instance_norm", running_var, var.array.reshape(n, c).mean(axis=0), momentum, m / (m - 1)
         )
     return y
 
@@ -325,11 +326,13 @@ def _with_running_statistics(
     return _batch_norm_inference(x, mean, var, weight, bias, eps=eps)
 
 
-def _update_running(name: str, running: Any, statistic: Any, momentum: float) -> None:
-    """Move a running statistic in place; counted as a write, recorded in no graph."""
+def _update_running(name: str, running: Any, statistic: Any, momentum: float, factor: float = 1) -> None:
+    """Move a running statistic in place, towards `factor` times one; counted as a write, recorded in no graph."""
     if not 0 <= momentum <= 1:
         raise ArgumentError(f"{name}: momentum must lie between 0 and 1, not {momentum!r}")
     if running is None:
         return
     # In float64, rounded once; and written without operations, which would cost more than they compute
-    running._write(lambda a: a.__setitem__(..., (1 - momentum) * a.astype(float64) + momentum * statistic))
+    running._write(
+        lambda a: a.__setitem__(..., (1 - momentum) * a.astype(float64) + momentum * factor * statistic)
+    )

@@ -12,14 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from minigrad.backend import default_backend
+from minigrad.backend.threads import get_num_threads
 from minigrad.machine import processor, usable_cores
 
 _PACKAGES = ("minigrad", "numpy", "numba", "cupy", "ml_dtypes", "safetensors")
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_SWITCHES = ("MINIGRAD_KERNELS", "MINIGRAD_CONV", "MINIGRAD_COMPOSITES")
+_THREADS = (
+    "MINIGRAD_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
 
 
 def environment() -> dict[str, Any]:
-    """Time, command, versions, hardware, threads and git revision, in JSON's types."""
+    """Time, command, versions, hardware, threads, switches and git revision, in JSON's types."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [Path(sys.executable).name, *sys.argv],
@@ -30,7 +38,8 @@ def environment() -> dict[str, Any]:
             "cores": usable_cores(),
             "device": default_backend().name,
         },
-        "threads": {name: os.environ[name] for name in _THREADS if name in os.environ},
+        "threads": {"number of threads": get_num_threads(), **_set(_THREADS)},
+        "switches": _set(_SWITCHES),
         "git": git_revision(_script_folder()),
     }
 
@@ -38,7 +47,7 @@ def environment() -> dict[str, Any]:
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What may make results differ in their last bits between two environments, in words."""
     found = []
-    for part in ("versions", "hardware", "threads"):
+    for part in ("versions", "hardware", "threads", "switches"):
         was, is_ = before.get(part) or {}, now[part]
         found += [
             f"{name} was {was.get(name)}, is {is_.get(name)}"
@@ -46,6 +55,11 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
             if was.get(name) != is_.get(name)
         ]
     return found
+
+
+def _set(names: tuple[str, ...]) -> dict[str, str]:
+    """Those of the environment's variables that are set."""
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def git_revision(folder: Path) -> dict[str, Any] | None:

@@ -38,10 +38,25 @@ def test_the_largest_array_of_a_call_decides(monkeypatch):
     monkeypatch.setattr(table, "_decline", lambda *arrays, **params: calls.append((arrays, params)))
     run = table._late("anything", "forward", 10)
     large, small, scalar = np.ones(11), np.ones(10), np.ones(())
-    for arrays in ((small,), (scalar, small), (2.0, small), (None,), ((large,), small), (), ((), (11, 11), small)):
+    for arrays in (
+        (small,),
+        (scalar, small),
+        (2.0, small),
+        (None,),
+        ((large,), small),
+        (),
+        ((), (11, 11), small),
+    ):
         assert run(None, *arrays) is None
     assert not calls
-    for arrays in ((large,), (scalar, large, small), (2, large), (None, large), ((scalar,), large), (small, None, large)):
+    for arrays in (
+        (large,),
+        (scalar, large, small),
+        (2, large),
+        (None, large),
+        ((scalar,), large),
+        (small, None, large),
+    ):
         run(None, *arrays, dim=1)
         assert calls.pop() == ((None, *arrays), {"dim": 1})
     monkeypatch.undo()
@@ -49,7 +64,11 @@ def test_the_largest_array_of_a_call_decides(monkeypatch):
 
 def run(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
     )
 
 
@@ -77,7 +96,10 @@ def test_tiny_operations_import_no_compiler():
 
 @pytest.mark.parametrize(
     "name, message",
-    [("MINIGRAD_KERNELS", "must be plain, or not set; not 'fast'"), ("MINIGRAD_CONV", "must be im2col, or not set; not 'fast'")],
+    [
+        ("MINIGRAD_KERNELS", "must be plain, or not set; not 'fast'"),
+        ("MINIGRAD_CONV", "must be im2col, or not set; not 'fast'"),
+    ],
 )
 def test_a_bad_value_in_the_environment_is_an_error(monkeypatch, name, message):
     monkeypatch.setenv(name, "fast")
@@ -106,7 +128,9 @@ def test_the_losses_kernels_are_in_use(monkeypatch, rng):
     seen: list = []
     for name in ("cross_entropy_forward", "cross_entropy_gradient"):
         own = getattr(softmax, name)
-        monkeypatch.setattr(softmax, name, lambda *a, own=own, name=name, **p: (seen.append(name), own(*a, **p))[1])
+        monkeypatch.setattr(
+            softmax, name, lambda *a, own=own, name=name, **p: (seen.append(name), own(*a, **p))[1]
+        )
     monkeypatch.setattr(get_backend("cpu"), "kernels", table.kernels())
     x = mg.tensor(rng.standard_normal((300, 10), dtype=np.float32), requires_grad=True)
     mg.nn.functional.cross_entropy(x, mg.tensor(rng.integers(0, 10, 300))).backward()

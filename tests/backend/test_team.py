@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.backend.native import elementwise_loops, team as team_module
+from minigrad.backend.native import elementwise_loops
+from minigrad.backend.native import team as team_module
 from minigrad.backend.native.team import Team, alone, team, threads_asked_for
 from minigrad.backend.threads import blas_libraries
 from minigrad.errors import ArgumentError
@@ -288,7 +289,14 @@ def test_bad_numbers_are_refused(n):
 
 @pytest.mark.parametrize(
     "ours, common, expected",
-    [("3", "5", 3), (None, "5", 5), ("", "4,2", 4), (None, "many", "cores"), (None, "0", "cores"), (None, None, "cores")],
+    [
+        ("3", "5", 3),
+        (None, "5", 5),
+        ("", "4,2", 4),
+        (None, "many", "cores"),
+        (None, "0", "cores"),
+        (None, None, "cores"),
+    ],
 )
 def test_what_the_environment_asks_for(monkeypatch, ours, common, expected):
     for name, value in (("MINIGRAD_NUM_THREADS", ours), ("OMP_NUM_THREADS", common)):

@@ -14,70 +14,70 @@ than the standard deviation: x - mean is taken first, and what `mean` lost in be
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigrad.backend.native.batch_norm_passes import apply_pass, gradient_pass, sums_pass
 from minigrad.backend.native.channel_statistics import rows_in_block, statistics
-from minigrad.backend.native.layout import (
-    empty_like,
-    flat_channels_last,
-    flat_like,
-)
-from minigrad.backend.native.team import team
+from minigrad.backend.native.compiling import kernel
+from minigrad.backend.native.layout import empty_like, flat_channels_last, flat_like
+from minigrad.backend.native.team import alone, team
 
 ACTIVATIONS = {"none": False, "relu": True}
 _NOTHING = np.empty(0, np.float32)
+_WORTH_SHARING = 1 << 16  # numbers: a pass over fewer is done before another thread has started
 
 
-def scale_and_shift(
-    mean: np.ndarray, var: np.ndarray, w: Any, b: Any, eps: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """centre, scale, shift, float32 (C,), with which (x - centre) scale + shift normalises x.
+def scale_and_shift(mean: np.ndarray, var: np.ndarray, w: Any, b: Any, eps: float) -> np.ndarray:
+    """centre, scale and shift, float32 (3, C), flat, with which (x - centre) scale + shift normalises x.
 
     mean, var: float64 (C,); w, b: (C,), or None for 1 and 0.
     """
-    scale = (var + eps) ** -0.5
-    if w is not None:
-        scale = scale * w
-    centre = mean.astype(np.float32)
-    shift = (centre - mean) * scale  # what rounding the mean has left
-    if b is not None:
-        shift = shift + b
-    return centre, scale.astype(np.float32), shift.astype(np.float32)
+    vectors = np.empty(3 * mean.size, np.float32)
+    _scale_and_shift(mean, var, _vector(w), _vector(b), float(eps), vectors)
+    return vectors
+
+
+@kernel
+def _scale_and_shift(mean, var, w, b, eps, vectors):
+    channels = mean.size
+    for c in range(channels):
+        scale = 1 / math.sqrt(var[c] + eps)
+        if w.size:
+            scale *= w[c]
+        centre = np.float32(mean[c])
+        shift = (centre - mean[c]) * scale  # what rounding the mean has left
+        if b.size:
+            shift += b[c]
+        vectors[c], vectors[channels + c], vectors[2 * channels + c] = centre, scale, shift
 
 
 def apply(
-    x: np.ndarray, y: np.ndarray, centre: np.ndarray, scale: np.ndarray, shift: np.ndarray,
-    residual: np.ndarray | None = None, relu: bool = False,
-) -> None:  # fmt: skip
-    """Write y = act((x - centre) scale + shift + residual); x, y and residual flat, the rest float32 (C,)."""
-    channels = centre.size
+    x: np.ndarray, y: np.ndarray, vectors: np.ndarray, residual: np.ndarray | None = None, relu: bool = False
+) -> None:
+    """Write y = act((x - centre) scale + shift + residual); x, y and residual flat, vectors of `scale_and_shift`."""
+    channels = vectors.size // 3
     step = rows_in_block(channels) * channels
-    added = _NOTHING if residual is None else residual
-    vectors = np.concatenate((centre, scale, shift))
-    team.run(apply_pass, -(-x.size // step), x, y, added, vectors, channels, step, relu)
+    _launch(x.size)(
+        apply_pass, -(-x.size // step), x, y, _or_nothing(residual), vectors, channels, step, relu
+    )
 
 
-def gradient_sums(
-    x: np.ndarray, gy: np.ndarray, y: np.ndarray | None, mean: np.ndarray, g: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """sum(g) and sum(g (x - mean)) of each channel, float64 (C,), where g = gy [y > 0], or gy if y is None.
+def _launch(size: int) -> Callable[..., None]:
+    """How to run a pass over so many numbers."""
+    return team.run if size > _WORTH_SHARING else alone
 
-    g: memory for it, if it is wanted; flat as x, gy and y are. mean: float64 (C,).
-    """
-    channels = mean.size
-    step = rows_in_block(channels) * channels
-    blocks = -(-x.size // step)
-    partials: Any = np.empty((blocks, 2, channels))
-    centre = mean.astype(np.float32)
-    team.run(
-        sums_pass, blocks, x, gy, _NOTHING if y is None else y, _NOTHING if g is None else g,
-        centre, channels, step, partials.reshape(-1),
-    )  # fmt: skip
-    sum_g, sum_gx = np.add.reduce(partials, axis=0)
-    return sum_g, sum_gx + (centre - mean) * sum_g
+
+def _vector(v: Any) -> np.ndarray:
+    """A weight or bias as kernels take it; beside half-precision data, which comes in float32, it may be half too."""
+    return _NOTHING if v is None else np.ascontiguousarray(v, np.float32)
+
+
+def _or_nothing(array: np.ndarray | None) -> np.ndarray:
+    return _NOTHING if array is None else array
 
 
 # ---------------------------------------------------------------- the operations
@@ -99,7 +99,7 @@ def batch_norm_act_forward(
     mean, var = statistics(flat, channels)
     y, written = empty_like(x)
     added = None if residual is None else flat_like(residual)
-    apply(flat, written, *scale_and_shift(mean, var, w, b, eps), added, ACTIVATIONS[activation])
+    apply(flat, written, scale_and_shift(mean, var, w, b, eps), added, ACTIVATIONS[activation])
     column = (1, channels) + (1,) * (x.ndim - 2)
     return y, mean.reshape(column), var.reshape(column)
 
@@ -110,7 +110,7 @@ def batch_norm_inference_forward(xp: Any, x: Any, mean: Any, var: Any, w: Any, b
     if flat is None:
         return None
     y, written = empty_like(x)
-    apply(flat, written, *scale_and_shift(mean.astype(np.float64), var.astype(np.float64), w, b, eps))
+    apply(flat, written, scale_and_shift(mean.astype(np.float64), var.astype(np.float64), w, b, eps))
     return y
 
 
@@ -128,8 +128,8 @@ class Sums(NamedTuple):
     """What the first of the two passes backward has found; the second is gx = of_g g + of_x (x - centre) + constant.
 
     gy, y:    flat; g = gy [y > 0], or gy where y is None.
-    vectors:  float32 (4, C): centre, of_g, of_x, constant.
-    gw, gb:   (C,).
+    vectors:  float32 (4, C), flat: centre, of_g, of_x, constant.
+    gw, gb:   float64 (C,).
     residual: the residual's gradient, if asked for.
     """
 
@@ -154,17 +154,47 @@ def first_pass(
     g = None
     if masked is not None and needs_residual:
         residual, g = empty_like(x)
-    centre, r = mean.reshape(-1), (var.reshape(-1) + eps) ** -0.5
-    sum_g, sum_gx = gradient_sums(flat, arriving, masked, centre, g)
+    channels = x.shape[1]
+    step = rows_in_block(channels) * channels
+    blocks = -(-flat.size // step)
+    partials = np.empty(2 * blocks * channels)
+    centre = mean.reshape(-1)
+    _launch(flat.size)(
+        sums_pass, blocks, flat, arriving, _or_nothing(masked), _or_nothing(g), centre.astype(np.float32),
+        channels, step, partials,
+    )  # fmt: skip
     if g is not None:
         arriving, masked = g, None
-    m = x.size // x.shape[1]
-    wr = r if w is None else r * w
-    of_x = 2 / m * (gvar.reshape(-1) - 0.5 * wr * r * r * sum_gx)
-    nearest = centre.astype(np.float32)
-    constant = (gmean.reshape(-1) - wr * sum_g) / m + of_x * (nearest - centre)
-    vectors = np.array((nearest, wr, of_x, constant), np.float32)
-    return Sums(arriving, masked, vectors, sum_gx * r, sum_g, residual if needs_residual else None)
+    vectors = np.empty(4 * channels, np.float32)
+    gw, gb = np.empty(channels), np.empty(channels)
+    _gradient_vectors(
+        partials, flat.size // channels, centre, var.reshape(-1), _vector(w), gmean.reshape(-1), gvar.reshape(-1),
+        float(eps), vectors, gw, gb,
+    )  # fmt: skip
+    return Sums(arriving, masked, vectors, gw, gb, residual if needs_residual else None)
+
+
+@kernel
+def _gradient_vectors(partials, m, mean, var, w, gmean, gvar, eps, vectors, gw, gb):
+    """What `Sums` holds, of what `sums_pass` has left for each block: partials (blocks, 2, C), flat; m: rows of x."""
+    channels = mean.size
+    sum_g, sum_gx = np.zeros(channels), np.zeros(channels)
+    for first in range(0, partials.size, 2 * channels):
+        more_g = partials[first : first + channels]
+        more_gx = partials[first + channels : first + 2 * channels]
+        for c in range(channels):
+            sum_g[c] += more_g[c]
+            sum_gx[c] += more_gx[c]
+    for c in range(channels):
+        r = 1 / math.sqrt(var[c] + eps)
+        wr = r * w[c] if w.size else r
+        centre = np.float32(mean[c])
+        product = sum_gx[c] + (centre - mean[c]) * sum_g[c]  # the sum was taken about the rounded mean
+        of_x = 2 / m * (gvar[c] - 0.5 * wr * r * r * product)
+        constant = (gmean[c] - wr * sum_g[c]) / m + of_x * (centre - mean[c])
+        vectors[c], vectors[channels + c] = centre, wr
+        vectors[2 * channels + c], vectors[3 * channels + c] = of_x, constant
+        gw[c], gb[c] = product * r, sum_g[c]
 
 
 def second_pass(x: np.ndarray, sums: Sums) -> np.ndarray:
@@ -174,15 +204,14 @@ def second_pass(x: np.ndarray, sums: Sums) -> np.ndarray:
     gx, written = empty_like(x)
     channels = x.shape[1]
     step = rows_in_block(channels) * channels
-    y = _NOTHING if sums.y is None else sums.y
-    team.run(
+    _launch(flat.size)(
         gradient_pass,
         -(-flat.size // step),
         flat,
         sums.gy,
-        y,
+        _or_nothing(sums.y),
         written,
-        sums.vectors.reshape(-1),
+        sums.vectors,
         channels,
         step,
     )

@@ -14,6 +14,7 @@ Source: Chan, Golub & LeVeque 1983, "Algorithms for computing the sample varianc
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ _FEWEST = 32  # rows in a block, so that sums over blocks stay small beside the 
 _WIDE = 512  # numbers that the inner loops run over, at least: several rows at once if there are few channels
 
 
+@lru_cache
 def rows_in_block(channels: int) -> int:
     """How many rows to a block, by the number of channels: a whole number of wide rows (see `wide`)."""
     together = wide.py_func(channels)  # as Python: nothing to compile

@@ -109,7 +109,7 @@ def _backward(P: int, V: int, across_P: int) -> Any:
                                 multiply_tile(
                                     P, V, 0, 0, products, (t * POINTS + point) * C + c, POINTS * C, tiles - t, width,
                                     v, (t * POINTS + point) * O, POINTS * O, 1, 0,
-                                    u, point * C * O + c, C, 0, O, 1,
+                                    u, (point * C + c) * O, width, 0, O, 1,
                                 )  # fmt: skip
                     for t in range(tiles):
                         n, q = (first + t) // (high * wide), (first + t) % (high * wide)

@@ -50,9 +50,10 @@ def suits(C: int, O: int, Ho: int, Wo: int) -> bool:
 
 
 @kernel
-def _filters(counter, blocks, u, w, rows, columns, per_row, per_column, turned):
-    """u[point, r, c] = the filter w[r per_row + c per_column + tap] at the points; a block is LANES of r by as many c.
+def _filters(counter, blocks, u, w, rows, columns, width, per_row, per_column, turned):
+    """u[point, c // width, r, c % width] = the filter w[r per_row + c per_column + tap] at the points.
 
+    A block is LANES of r by as many c.
     turned: take the taps backwards.
     """
     together = scratch(TAPS * LANES)
@@ -66,18 +67,23 @@ def _filters(counter, blocks, u, w, rows, columns, per_row, per_column, turned):
                 for tap in range(TAPS):
                     together[(TAPS - 1 - tap if turned else tap) * LANES + lane] = w[source + tap]
             transform(
-                FILTER, u, r * columns + column, SIZE * rows * columns, rows * columns, SIZE, SIZE,
+                FILTER, u, column // width * rows * width + r * width + column % width,
+                SIZE * rows * columns, rows * columns, SIZE, SIZE,
                 together, 0, 3 * LANES, LANES,
             )  # fmt: skip
         block = next_block(counter)
 
 
 def filters_at_points(w: np.ndarray, C: int, O: int, by_input: bool) -> np.ndarray:
-    """u, flat (point, C, O): the filters w (O, C, 3, 3); with by_input those of w (C, O, 3, 3), turned."""
+    """u, flat (point, O / width, C, width): the filters w (O, C, 3, 3); with by_input those of w (C, O, 3, 3), turned.
+
+    Panels of `width` columns, those of a tile, lie together: walking down one is walking along memory.
+    """
     u = empty((POINTS * C * O,), np.float32)
     steps = (O * 9, 9) if by_input else (9, C * 9)
     run = team.run if C * O > _WORTH_SHARING else alone
-    run(_filters, O // LANES * -(-C // LANES), u, w.reshape(-1), C, O, *steps, by_input)
+    width = tile_for(O)[1] * LANES
+    run(_filters, O // LANES * -(-C // LANES), u, w.reshape(-1), C, O, width, *steps, by_input)
     return u
 
 
@@ -123,7 +129,7 @@ def _convolution(P: int, V: int) -> Any:
                             multiply_tile(
                                 P, V, 0, 0, m, (t * POINTS + point) * O + o, POINTS * O, tiles - t, width,
                                 v, (t * POINTS + point) * C, POINTS * C, 1, 0,
-                                u, point * C * O + o, O, 0, C, 1,
+                                u, (point * O + o) * C, width, 0, C, 1,
                             )  # fmt: skip
                 for t in range(tiles):
                     n, q = (first + t) // (high * wide), (first + t) % (high * wide)

@@ -19,7 +19,7 @@ from minigrad.backend.native.compiling import kernel
 from minigrad.backend.native.conv_direct import tile_for
 from minigrad.backend.native.conv_finish import NOTHING, Finish, finish
 from minigrad.backend.native.conv_winograd import POINTS, filters_at_points, gradient_of_filters
-from minigrad.backend.native.instructions import LANES, multiply_tile, next_block
+from minigrad.backend.native.instructions import LANES, copy, multiply_tile, next_block
 from minigrad.backend.native.padding import copy_padded, scratch, zeros
 from minigrad.backend.native.team import team
 from minigrad.backend.native.winograd_transforms import INPUT, OUTPUT, OUTPUT_GRADIENT, SIZE, TILE, transform
@@ -79,7 +79,7 @@ def _products(P: int, V: int) -> Any:
                     )  # the last one overlaps: nothing behind the tiles is read
                     multiply_tile(
                         P, V, 0, 0, m, (point * tiles + first) * O + o, O, tiles - first, width,
-                        v, (point * tiles + first) * C, C, 1, 0, u, point * C * O + o, O, 0, C, 1,
+                        v, (point * tiles + first) * C, C, 1, 0, u, (point * O + o) * C, width, 0, C, 1,
                     )  # fmt: skip
             point = next_block(counter)
 
@@ -93,16 +93,19 @@ def _products_over_tiles(P: int, V: int) -> Any:
     @kernel
     def multiply(counter, blocks, s, v, z, tiles, C, O):
         """s[point, c, o] = sum_t v[point, t, c] z[point, t, o]; a block is a point."""
+        panel = scratch(_STEPS * width)
         point = next_block(counter)
         while point < blocks:
             s[point * C * O : (point + 1) * C * O] = 0
             for t in range(0, tiles, _STEPS):
-                for c in range(0, C, P):
-                    for o in range(0, O, width):
+                steps = min(_STEPS, tiles - t)
+                for o in range(0, O, width):
+                    for i in range(steps):  # a panel of columns that lie together
+                        copy(panel, i * width, z, (point * tiles + t + i) * O + o, width)
+                    for c in range(0, C, P):
                         multiply_tile(
                             P, V, 1, 1, s, (point * C + c) * O + o, O, C - c, width,
-                            v, (point * tiles + t) * C + c, 1, C, 0, z, (point * tiles + t) * O + o, O, 0,
-                            min(_STEPS, tiles - t), 1,
+                            v, (point * tiles + t) * C + c, 1, C, 0, panel, 0, width, 0, steps, 1,
                         )  # fmt: skip
             point = next_block(counter)
 

@@ -11,8 +11,9 @@ copied, here and nowhere else.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,13 +28,17 @@ from minigrad.backend.native import (
 )
 from minigrad.backend.native.channel_statistics import combine
 from minigrad.backend.native.conv_finish import NOTHING, Finish
-from minigrad.backend.native.layout import FLOAT, channels_first, channels_last
+from minigrad.backend.native.layout import FLOAT, channels_first, channels_last, flat_like
 
 _MANY_CHANNELS = 128 * 128  # of input times of output, from which the filters at the points leave the cache
 
 
 def _suits(*arrays: Any) -> bool:
-    return all(a is None or (type(a) is np.ndarray and a.dtype == FLOAT and a.size > 0) for a in arrays)
+    return all(map(_is_taken, arrays))
+
+
+def _is_taken(a: Any) -> bool:
+    return a is None or (type(a) is np.ndarray and a.dtype == FLOAT and a.size > 0)
 
 
 def _nhwc(x: np.ndarray) -> np.ndarray:
@@ -57,39 +62,55 @@ def _depthwise(groups: int, C: int, O: int) -> bool:
     return groups > 1 and groups == C == O
 
 
-def _counts(size: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> list[int]:
-    return [
+def _counts(size: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> tuple[int, ...]:
+    return tuple(
         (n + 2 * p - d * (k - 1) - 1) // s + 1
         for n, k, s, p, d in zip(size, kernel_size, stride, padding, dilation)
-    ]
+    )
+
+
+class _Plan(NamedTuple):
+    """How a convolution of arrays of certain shapes is done.
+
+    y_shape:  (N, Ho, Wo, O).
+    winograd: the module of the way it goes; None for conv_direct.
+    parts:    how many pixels each part of y has of which statistics are gathered, float64.
+    """
+
+    y_shape: tuple[int, ...]
+    winograd: ModuleType | None
+    parts: np.ndarray
+
+
+@lru_cache(maxsize=1024)
+def _plan(x_shape: Any, w_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> _Plan | None:
+    """The plan for x (N, C, H, W) and w (O, C, Kh, Kw); None if no kernel suits."""
+    if groups > 1 or dilation != (1, 1):
+        return None
+    (N, C, *size), (O, _, *kernel_size) = x_shape, w_shape
+    counts = _counts(size, kernel_size, stride, padding, dilation)
+    winograd = _winograd(C, O, counts, kernel_size, stride)
+    if winograd is None:
+        parts = conv_direct.parts_of(N, counts, tuple(size), C, O, kernel_size, stride)
+    else:
+        parts = np.full(N, float(counts[0] * counts[1]))
+    return _Plan((N, *counts, O), winograd, parts)
 
 
 # ---------------------------------------------------------------- the three operations
 
 
-def _convolve(x: np.ndarray, w: np.ndarray, how: dict, finishing: Finish | None, gather: bool) -> Any:
-    """y (N, Ho, Wo, O) of x (N, H, W, C), and if asked to `gather` its statistics; None if no kernel suits."""
-    (N, H, W, C), (O, _, *kernel_size) = x.shape, w.shape
-    stride, padding, dilation, groups = how["stride"], how["padding"], how["dilation"], how["groups"]
-    finishing = finishing or NOTHING
-    counts = _counts((H, W), kernel_size, stride, padding, dilation)
-    if groups > 1 or dilation != (1, 1):
-        return None
-    y = empty((N, *counts, O), FLOAT)
-    winograd = _winograd(C, O, counts, kernel_size, stride)
-    parts, rows = N, np.full(N, float(counts[0] * counts[1]))
-    if winograd is None:
-        rows = conv_direct.parts_of(N, counts, (H, W), C, O, kernel_size, stride)
-        parts = len(rows)
-    sums: Any = None
-    if gather:
-        sums = np.empty((parts, 2, O))
-        finishing = finishing._replace(sums=sums.reshape(-1))
-    if winograd is None:
-        conv_direct.convolve(x, w, y, stride, *padding, finishing=finishing)
+def _convolve(
+    x: np.ndarray, w: np.ndarray, padding: Any, stride: Any, plan: _Plan, finishing: Finish
+) -> np.ndarray:
+    """y (N, Ho, Wo, O) of x (N, C, H, W)."""
+    x, w, y = _nhwc(x), np.ascontiguousarray(w), empty(plan.y_shape, FLOAT)
+    top, left = padding
+    if plan.winograd is None:
+        conv_direct.convolve(x, w, y, stride, top, left, finishing)
     else:
-        winograd.convolve(x, w, y, *padding, finishing=finishing)
-    return y, combine(sums, rows) if gather else None
+        plan.winograd.convolve(x, w, y, top, left, finishing=finishing)
+    return y
 
 
 def conv2d_forward(xp: Any, x: Any, w: Any, b: Any, **how: Any) -> Any:
@@ -98,12 +119,16 @@ def conv2d_forward(xp: Any, x: Any, w: Any, b: Any, **how: Any) -> Any:
         return None
     if _depthwise(how["groups"], x.shape[1], len(w)):
         return _depthwise_forward(x, w, b, **how)
-    finishing = None if b is None else Finish(bias=np.ascontiguousarray(b))
-    found = _convolve(_nhwc(x), np.ascontiguousarray(w), how, finishing, gather=False)
-    return found and channels_first(found[0])
+    plan = _plan(x.shape, w.shape, **how)
+    if plan is None:
+        return None
+    finishing = NOTHING if b is None else Finish(bias=np.ascontiguousarray(b))
+    return channels_first(_convolve(x, w, how["padding"], how["stride"], plan, finishing))
 
 
-def _depthwise_forward(x: Any, w: Any, b: Any, *, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+def _depthwise_forward(
+    x: Any, w: Any, b: Any, *, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
     counts = _counts(x.shape[2:], w.shape[2:], stride, padding, dilation)
     y = empty((len(x), *counts, len(w)), FLOAT)
     conv_depthwise.convolve(_nhwc(x), np.ascontiguousarray(w), y, stride, padding, dilation)
@@ -169,18 +194,24 @@ def conv_bn_act_forward(
     """Kernel of `conv_bn_act`: the statistics are gathered from each image as it is written."""
     if not _suits(x, w, residual) or activation not in batch_norm.ACTIVATIONS:
         return None
-    found = _convolve(_nhwc(x), np.ascontiguousarray(w), how, None, gather=True)
-    if found is None:
+    plan = _plan(x.shape, w.shape, **how)
+    if plan is None or not _is_added(residual, plan):
         return None
-    z, (mean, var) = found
-    if residual is not None and residual.shape != channels_first(z).shape:
-        return None
-    added = None if residual is None else _nhwc(residual).reshape(-1)
+    sums = np.empty((plan.parts.size, 2, len(w)))
+    z = _convolve(x, w, how["padding"], how["stride"], plan, Finish(sums=sums.reshape(-1)))
+    mean, var = combine(sums, plan.parts)
+    added = None if residual is None else flat_like(residual)
     y = empty(z.shape, FLOAT)
     vectors = batch_norm.scale_and_shift(mean, var, gamma, beta, eps)
-    batch_norm.apply(z.reshape(-1), y.reshape(-1), *vectors, added, batch_norm.ACTIVATIONS[activation])
+    batch_norm.apply(z.reshape(-1), y.reshape(-1), vectors, added, batch_norm.ACTIVATIONS[activation])
     column = (1, len(w), 1, 1)
     return channels_first(y), channels_first(z), mean.reshape(column), var.reshape(column)
+
+
+def _is_added(residual: Any, plan: _Plan) -> bool:
+    """Whether a residual, if there is one, has the shape of the result."""
+    N, Ho, Wo, O = plan.y_shape
+    return residual is None or residual.shape == (N, O, Ho, Wo)
 
 
 def conv_bn_act_gradient(
@@ -195,7 +226,7 @@ def conv_bn_act_gradient(
     if sums is None:
         return None
     gx = gw = None
-    if needs[0] and needs[1] and _in_one_go(x, w, how):
+    if needs[0] and needs[1] and _in_one_go(x.shape, w.shape, **how):
         shape = channels_last(z).shape
         masked = None if sums.y is None else sums.y.reshape(shape)
         weight = np.ascontiguousarray(w)
@@ -210,13 +241,14 @@ def conv_bn_act_gradient(
     return gx, gw, sums.gw if needs[2] else None, sums.gb if needs[3] else None, sums.residual
 
 
-def _in_one_go(x: Any, w: Any, how: dict) -> bool:
+@lru_cache(maxsize=1024)
+def _in_one_go(x_shape: Any, w_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> bool:
     """Whether both gradients of the convolution can be taken as its output's gradient is made."""
-    O, _, *kernel_size = w.shape
-    if how["groups"] > 1 or how["dilation"] != (1, 1):
+    if groups > 1 or dilation != (1, 1):
         return False
-    way = _winograd(x.shape[1], O, x.shape[2:], kernel_size, how["stride"])
-    return way is conv_winograd and conv_bn_backward.suits(x.shape[1], O, how["padding"])
+    C, O = x_shape[1], w_shape[0]
+    way = _winograd(C, O, x_shape[2:], w_shape[2:], stride)
+    return way is conv_winograd and conv_bn_backward.suits(C, O, padding)
 
 
 def conv_bn_act_inference_forward(
@@ -226,13 +258,13 @@ def conv_bn_act_inference_forward(
     """Kernel of `conv_bn_act_inference`: the scale goes into the weights, the rest into the end of the convolution."""
     if not _suits(x, w, residual) or activation not in batch_norm.ACTIVATIONS:
         return None
+    plan = _plan(x.shape, w.shape, **how)
+    if plan is None or not _is_added(residual, plan):
+        return None
     scale = (var.astype(np.float64) + eps) ** -0.5
     scale = scale if gamma is None else scale * gamma
     shift = -mean * scale if beta is None else beta - mean * scale
-    added = {} if residual is None else {"residual": _nhwc(residual).reshape(-1)}
+    added = {} if residual is None else {"residual": flat_like(residual)}
     finishing = Finish(shift.astype(FLOAT), relu=batch_norm.ACTIVATIONS[activation], **added)
     scaled = (w * scale[:, None, None, None]).astype(FLOAT)
-    found = _convolve(_nhwc(x), np.ascontiguousarray(scaled), how, finishing, gather=False)
-    if found is None or (residual is not None and channels_first(found[0]).shape != residual.shape):
-        return None
-    return channels_first(found[0])
+    return channels_first(_convolve(x, scaled, how["padding"], how["stride"], plan, finishing))

@@ -58,7 +58,13 @@ class KeptCode(_Cache):
     """The files of one kernel, as Numba asks for them. One that cannot be used costs time, never a result."""
 
     _told = False
-    cache_path = property(lambda self: str(cache_folder()))
+
+    @property
+    def cache_path(self) -> str | None:
+        """For Numba's statistics."""
+        with suppress(RuntimeError):
+            return str(cache_folder())
+        return None
 
     def __init__(self, function: Callable) -> None:
         self._function = function

@@ -145,9 +145,9 @@ class Team:
                     break
                 except BaseException as error:
                     interrupt = error
-        for error in (interrupt, *(task.error for task in tasks)):
-            if error is not None:
-                raise error
+        for found in (interrupt, *(task.error for task in tasks)):
+            if found is not None:
+                raise found
 
     def _some_workers(self, wanted: int) -> list[_Worker]:
         """So many, or as many as the system allows."""
