@@ -107,3 +107,11 @@ class Memory:
 
 memory = Memory()
 empty = memory.empty
+
+
+def _after_fork() -> None:
+    """A child's only thread holds no lock, whatever the parent's other threads were doing."""
+    memory._lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -204,7 +204,8 @@ def _convolve_widened(x: np.ndarray, w: np.ndarray, y: np.ndarray, windows: Any,
         relu,
         wide_sums,
     )
-    convolve(_widened(x), _widened(w.T).T, wide, *windows, finishing=wide_finishing)
+    stride, padding, dilation = windows
+    convolve(_widened(x), _widened(w.T).T, wide, stride, padding, dilation, wide_finishing)
     y[...] = wide[..., :C]
     sums.reshape(-1, C)[...] = wide_sums.reshape(-1, LANES)[:, :C]
 
