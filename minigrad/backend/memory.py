@@ -10,6 +10,7 @@ memory. So memory is used again only when nobody can see it.
 from __future__ import annotations
 
 import math
+import os
 import threading
 from functools import lru_cache
 from sys import getrefcount
