@@ -22,12 +22,12 @@ class ResNet(nn.Module):
     """A stem, stages of residual blocks, the mean over the image, and a linear classifier.
 
     blocks:      number of blocks of each stage; every stage but the first halves height and width.
-    first_stride, stem_channels: 2 lets the first stage halve them too; the stem may be narrower than it is.
+    first_stride: 2 lets the first stage halve them too.
     widths:      number of channels of each stage; bottleneck blocks put out 4 times as many.
     num_classes: length of the output.
     in_channels: channels of the input.
-    stem:        "imagenet" (7x7 with stride 2, then 3x3 max pooling: images of about 224 pixels) or "small" (3x3:
-                 about 32).
+    stem:        "imagenet" (7x7 with stride 2, then 3x3 max pooling: images of about 224 pixels), "small" (3x3: about
+                 32), or "strided" (5x5 with stride 2: small images with large strokes, such as digits).
     shortcut:    where shapes change, "projection" (1x1 convolution) or "pad" (every other pixel, and zeros).
     residual:    False for the plain twin: the same layers without the shortcuts.
     bottleneck:  whether blocks are `Bottleneck` rather than `BasicBlock`.
@@ -49,12 +49,11 @@ class ResNet(nn.Module):
         shortcut: str = "projection",
         residual: bool = True,
         first_stride: int = 1,
-        stem_channels: int | None = None,
         bottleneck: bool = False,
         zero_init_residual: bool = False,
     ) -> None:
-        if stem not in ("imagenet", "small"):
-            raise ArgumentError(f'stem must be "imagenet" or "small", not {stem!r}')
+        if stem not in ("imagenet", "small", "strided"):
+            raise ArgumentError(f'stem must be "imagenet", "small" or "strided", not {stem!r}')
         if shortcut not in ("projection", "pad"):
             raise ArgumentError(f'shortcut must be "projection" or "pad", not {shortcut!r}')
         if not blocks or len(blocks) != len(widths):
@@ -65,11 +64,9 @@ class ResNet(nn.Module):
             raise ArgumentError(
                 "zero_init_residual needs the shortcuts: without them the network would put out 0"
             )
-        channels = widths[0] if stem_channels is None else stem_channels
-        if stem == "imagenet":
-            self.conv1 = nn.Conv2d(in_channels, channels, 7, 2, padding=3, bias=False)
-        else:
-            self.conv1 = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
+        channels = widths[0]
+        size, stride = {"imagenet": (7, 2), "small": (3, 1), "strided": (5, 2)}[stem]
+        self.conv1 = nn.Conv2d(in_channels, channels, size, stride, padding=size // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1) if stem == "imagenet" else nn.Identity()
         self.stages = len(blocks)
@@ -104,7 +101,7 @@ def small_resnet(
     residual: bool = True,
     widths: Sequence[int] = (16, 32, 64),
     first_stride: int = 1,
-    stem_channels: int | None = None,
+    stem: str = "small",
 ) -> ResNet:
     """The residual network for small images of depth 6n + 2: three stages of n blocks. Other arguments as for `ResNet`.
 
@@ -113,9 +110,7 @@ def small_resnet(
     if depth < 8 or (depth - 2) % 6:
         raise ArgumentError(f"depth must be 6n + 2 (8, 14, 20, 26, ...), not {depth}")
     blocks = [(depth - 2) // 6] * 3
-    return ResNet(
-        blocks, widths, num_classes, in_channels, "small", shortcut, residual, first_stride, stem_channels
-    )
+    return ResNet(blocks, widths, num_classes, in_channels, stem, shortcut, residual, first_stride)
 
 
 def resnet8(

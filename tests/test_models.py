@@ -210,7 +210,10 @@ def test_depth_must_be_6n_plus_2(depth):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: models.resnet18(stem="large"), 'stem must be "imagenet" or "small", not \'large\''),
+        (
+            lambda: models.resnet18(stem="large"),
+            'stem must be "imagenet", "small" or "strided", not \'large\'',
+        ),
         (lambda: models.resnet20(shortcut="none"), 'shortcut must be "projection" or "pad", not \'none\''),
         (lambda: models.ResNet([1, 1], [16], 10, 3), "not 2 and 1"),
         (lambda: models.ResNet([], [], 10, 3), "not 0 and 0"),

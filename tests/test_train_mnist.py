@@ -54,7 +54,7 @@ def run(*arguments) -> int:
 def quick(data, out, *more) -> list:
     return [
         *("--data", data, "--out", out, "--model", "cnn", "--epochs", 1, "--train-images", 256),
-        *("--batch-size", 32, *more),
+        *("--batch-size", 32, "--lr", 0.1, *more),
     ]
 
 
