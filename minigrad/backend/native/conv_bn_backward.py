@@ -28,6 +28,7 @@ from minigrad.backend.native.conv_winograd import (
 )
 from minigrad.backend.native.instructions import LANES, multiply_tile, next_block
 from minigrad.backend.native.padding import copy_padded, scratch, zeros
+from minigrad.backend.native.parts import first_of_part
 from minigrad.backend.native.team import team
 from minigrad.backend.native.winograd_transforms import OUTPUT, OUTPUT_GRADIENT, SIZE, TILE, transform
 
@@ -74,7 +75,7 @@ def _backward(P: int, V: int, across_P: int) -> Any:
         while block < blocks:
             part = block * POINTS * C * O
             sums[part : part + POINTS * C * O] = 0
-            begin, end = block * N // blocks, (block + 1) * N // blocks
+            begin, end = first_of_part(block, blocks, N), first_of_part(block + 1, blocks, N)
             for n0 in range(begin, end, images):
                 here = min(images, end - n0)
                 for n in range(here):

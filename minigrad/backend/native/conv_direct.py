@@ -23,12 +23,13 @@ from minigrad.backend.native.compiling import kernel
 from minigrad.backend.native.conv_finish import NOTHING, Finish, finish
 from minigrad.backend.native.instructions import LANES, has_wide_registers, multiply_tile, next_block
 from minigrad.backend.native.padding import copy_padded, scratch, zeros
-from minigrad.backend.native.parts import add_parts
+from minigrad.backend.native.parts import add_parts, first_of_part
 from minigrad.backend.native.team import alone, team
 
 # Of padded images at a time: they share the second-level cache with the weights, and weights that do not fit into it
 # are fetched anew for each such share of the images
 _SCRATCH_BYTES, _LARGE_SCRATCH_BYTES, _LARGE_WEIGHTS = 1 << 18, 1 << 20, 1 << 17
+_BLOCK = 1 << 16  # numbers to be set to 0 at a time
 _SHORT_ROW = 16  # pixels, up to which rows of tiles have much left over
 _WORTH_SHARING = 1 << 16  # numbers to be packed: for fewer, other threads would come too late
 _PARTS = 8  # partial sums of the gradient by the weight: as many threads can share the work
@@ -235,6 +236,14 @@ def _run(
     )  # fmt: skip
 
 
+@kernel
+def _clear(counter, blocks, y):
+    block = next_block(counter)
+    while block < blocks:
+        y[block * _BLOCK : (block + 1) * _BLOCK] = 0
+        block = next_block(counter)
+
+
 def input_gradient(g: np.ndarray, w: np.ndarray, gx: np.ndarray, stride: Any, padding: Any) -> None:
     """gx = the gradient of a convolution by its input, from that by its output g (N, Ho, Wo, O).
 
@@ -244,7 +253,7 @@ def input_gradient(g: np.ndarray, w: np.ndarray, gx: np.ndarray, stride: Any, pa
     _, H, W, C = gx.shape
     O, (Kh, Kw), (sh, sw), (ph, pw) = len(w), w.shape[2:], stride, padding
     if Kh < sh or Kw < sw:
-        gx[...] = 0  # positions that no window sees
+        team.run(_clear, -(-gx.size // _BLOCK), gx.reshape(-1))  # positions that no window sees
     tile = tile_for(C, row=-(-W // sw))
     width = tile[1] * LANES
     filters: list[Any] = []
@@ -294,7 +303,7 @@ def _weight_gradient(P: int, V: int) -> Any:
         while block < blocks:
             part = block * Kh * run * stored
             parts[part : part + Kh * run * stored] = 0
-            for n in range(block * N // blocks, (block + 1) * N // blocks):
+            for n in range(first_of_part(block, blocks, N), first_of_part(block + 1, blocks, N)):
                 copy_padded(padded, 0, rows, columns, x, n * H * W * C, H, W, C, top, left, False)
                 source, g0 = g, n * Ho * Wo * O
                 if stored > O:

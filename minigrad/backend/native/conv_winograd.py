@@ -24,7 +24,7 @@ from minigrad.backend.native.conv_direct import tile_for
 from minigrad.backend.native.conv_finish import NOTHING, Finish, finish
 from minigrad.backend.native.instructions import LANES, multiply_tile, next_block
 from minigrad.backend.native.padding import copy_padded, scratch, zeros
-from minigrad.backend.native.parts import add_parts
+from minigrad.backend.native.parts import add_parts, first_of_part
 from minigrad.backend.native.team import alone, team
 from minigrad.backend.native.winograd_transforms import (
     FILTER,
@@ -189,7 +189,7 @@ def _weight_gradient(P: int, V: int) -> Any:
         while block < blocks:
             part = block * POINTS * C * O
             sums[part : part + POINTS * C * O] = 0
-            begin, end = block * N // blocks, (block + 1) * N // blocks
+            begin, end = first_of_part(block, blocks, N), first_of_part(block + 1, blocks, N)
             for n0 in range(begin, end, images):
                 here = min(images, end - n0)
                 for n in range(here):

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.backend.native.compiling import kernel
+from minigrad.backend.native.compiling import inlined, kernel
 from minigrad.backend.native.instructions import next_block
 from minigrad.backend.native.team import alone, team
 
 _BLOCK = 1 << 12
 _WORTH_SHARING = 1 << 17  # numbers: fewer are added before another thread has started
+
+
+@inlined
+def first_of_part(part, parts, count):
+    """Where a part of `count` things begins: parts grow smaller, so that threads finish at about the same time."""
+    whole = parts * (parts + 1)
+    return count - count * ((parts - part) * (parts - part + 1)) // whole
 
 
 @kernel
