@@ -1,0 +1,46 @@
+"""Which line of the user's code called an operation."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from types import CodeType, FrameType
+from typing import NamedTuple
+
+_OWN = (
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+)  # minigrad's own files are not the user's
+_NOT_THE_USERS = (_OWN, os.path.dirname(os.path.abspath(os.__file__)) + os.sep + "contextlib.py", "<frozen")
+
+_is_own: dict[CodeType, bool] = {}
+
+
+class SourceLine(NamedTuple):
+    """A line of code: its file, its number from 1, and the function it stands in."""
+
+    file: str
+    line: int
+    function: str
+
+    @property
+    def text(self) -> str:
+        """The line itself; "" if the file cannot be read (an interpreter's input, say)."""
+        return linecache.getline(self.file, self.line).strip()
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} in {self.function}"
+
+
+def users_line() -> SourceLine | None:
+    """The innermost line on the stack that is not minigrad's own; None if there is none."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        own = _is_own.get(code)
+        if own is None:
+            own = _is_own[code] = code.co_filename.startswith(_NOT_THE_USERS)
+        if not own:
+            return SourceLine(code.co_filename, frame.f_lineno, code.co_qualname)
+        frame = frame.f_back
+    return None
