@@ -61,8 +61,14 @@ globals().update({_name: getattr(_ops, _name) for _name in _ops.PUBLIC})
 
 
 # Loaded when first used, so that `import minigrad` stays quick.
-_LATER = ("nn", "optim", "data", "train", "testing", "viz")
-_LATER_FROM = {"profile": "trace.profile", "save": "serialization", "load": "serialization"}
+_LATER = ("nn", "optim", "data", "train", "testing", "tracing", "record", "interpret", "viz")
+_LATER_FROM = {
+    "profile": "tracing.profile",
+    "trace": "tracing.trace",
+    "detect_anomaly": "tracing.nonfinite",
+    "save": "serialization",
+    "load": "serialization",
+}
 
 
 def __getattr__(name: str) -> _Any:

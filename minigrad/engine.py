@@ -36,6 +36,9 @@ _NUMBERS = (int, float, bool)
 _COMPUTED_IN = dtypes.FLOATING - dtypes.HALF
 
 
+_UNSEEN = (None, None)
+
+
 class Node:
     """One recorded operation: where its gradient goes, and what that gradient needs.
 
@@ -43,9 +46,12 @@ class Node:
     input_meta, output_meta: (shape, dtype) of each, to check gradients by and to fill missing ones in.
     kept:  {("input" | "output", index): (array, Storage, stamp)}; None once freed.
     order: a node is newer, its order higher, than all nodes its edges lead to.
+    seen:  by observers, in the forward: the number of the call and the scope it ran in.
     """
 
-    __slots__ = ("backend", "edges", "hooks", "input_meta", "kept", "op", "order", "output_meta", "params")
+    __slots__ = (
+        "backend", "edges", "hooks", "input_meta", "kept", "op", "order", "output_meta", "params", "seen",
+    )  # fmt: skip
     _counter = itertools.count()
 
     def __init__(self, op: Operation, backend: Backend, params: dict, inputs: tuple, outputs: tuple) -> None:
@@ -55,6 +61,7 @@ class Node:
         self.output_meta: list[tuple[Any, Any]] = []
         self.kept: dict[tuple[str, int], tuple[Any, Storage | None, Any]] | None = {}
         self.hooks: dict[int, dict[int, Callable]] | None = None
+        self.seen: tuple[int | None, Any] = _UNSEEN
         self.order = next(Node._counter)
         for x in inputs:
             if isinstance(x, Tensor):
@@ -90,13 +97,17 @@ class Node:
 
 def apply(op: Operation, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """Run an operation on tensors (numbers and None may stand among them); record it if a gradient is wanted."""
-    for interceptor in observe.interceptors:
-        inputs, params = interceptor(op, inputs, params)
+    if observe.interceptors:
+        changed = observe.ask(apply, op, inputs, params)
+        if changed is not NotImplemented:
+            return changed
     if len(inputs) != op.arity:
         inputs = op.complete(inputs)
     params = {**op.defaults, **params} if params else op.defaults
     backend, inputs, arrays, half, wanted = _unwrap(op, inputs)
-    call = observe.begin(op, "forward", backend, arrays, params) if observe.observers else None
+    call = None
+    if observe.observers:
+        call = observe.begin(op, "forward", backend, arrays, params, inputs=inputs)
     try:
         result = run_forward(op, backend, arrays, params)
     except MinigradError:
@@ -113,11 +124,14 @@ def apply(op: Operation, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any
     )
     if op.may_view:
         _share_storage(inputs, outputs, backend)
+    node = None
     if wanted and op.gradient_fn is not None and _mode.grad_enabled:
         node = Node(op, backend, params, inputs, outputs)
         for i, y in enumerate(outputs):
             if y.array.dtype in dtypes.FLOATING:  # no other type has a gradient
                 y._node, y._output, y._requires_grad = node, i, True
+    if call is not None:
+        observe.recorded(call, outputs, node)
     return outputs if several else outputs[0]
 
 

@@ -25,8 +25,11 @@ class InPlace:
                 f"the memory of this tensor of shape {list(self.shape)} cannot be written to: it is an expanded or "
                 "diagonal view, or came from a read-only array. Write to a copy (x.clone())"
             )
+        storage = storage_of(self)
+        if storage.before_write is not None:
+            storage.about_to_change()
         write(self.array)
-        storage_of(self).version += 1
+        storage.version += 1
         return self
 
     def _refuse_unrecorded(self: Any, *sources: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,21 @@ class Storage:
 
     Memory that came from outside (`from_numpy`) or was handed out writable (DLPack) can change without our
     counting, so its stamp holds a checksum too.
+
+    before_write: what is to be called, once, before minigrad writes to it: who wants to keep the values takes a copy then.
     """
 
-    __slots__ = ("external", "version")
+    __slots__ = ("before_write", "external", "version")
 
     def __init__(self, external: bool = False) -> None:
         self.version, self.external = 0, external
+        self.before_write: list[Callable[[], None]] | None = None
+
+    def about_to_change(self) -> None:
+        """To be called before each write by those who write: copies are taken now, or never."""
+        waiting, self.before_write = self.before_write, None
+        for keep in waiting or ():
+            keep()
 
     def stamp(self, array: Any) -> Any:
         """A value that stays the same for as long as the contents do."""

@@ -328,8 +328,8 @@ def test_observing_changes_no_bits(x):
 
 
 def test_interceptors_change_calls_before_observers_see_them(x):
-    def double(op, inputs, params):
-        return (inputs[0], 2 * inputs[1]) if op.name == "mul" else inputs, params
+    def double(op, inputs, params, proceed):
+        return proceed((inputs[0], 2 * inputs[1]) if op.name == "mul" else inputs, params)
 
     with observe.intercept(double):
         y = x * 3.0

@@ -12,7 +12,7 @@ import minigrad as mg
 from minigrad import observe
 from minigrad.errors import ShapeError
 from minigrad.nn import functional as F
-from minigrad.trace import Profile
+from minigrad.tracing import Profile
 
 
 def test_calls_are_counted_by_operation_and_phase():

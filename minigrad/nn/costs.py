@@ -88,12 +88,12 @@ class CostWatch:
         self.since.append(next(engine.Node._counter))
         self.whose.append(self.running[-1])
 
-    def note_types(self, op: Any, inputs: tuple, params: dict) -> tuple[tuple, dict]:
+    def note_types(self, op: Any, inputs: tuple, params: dict, proceed: Any) -> Any:
         """An interceptor that changes nothing: half precision is seen here, and as float32 by observers."""
         floats = [x for x in inputs if isinstance(x, Tensor) and x.dtype in dtypes.FLOATING]
         common = dtypes.result_type(floats) if floats else None
         self.rounded = common if floats and common in floats[0].backend.storage_only else None
-        return inputs, params
+        return proceed(inputs, params)
 
     def before(self, call: Call) -> None:
         """Nothing is to be done before an operation."""

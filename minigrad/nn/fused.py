@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from minigrad import dtypes, engine, ops
+from minigrad import dtypes, engine, observe, ops, scopes
 from minigrad.errors import ArgumentError
 from minigrad.nn.activation import ReLU
 from minigrad.nn.activation_smooth import Sigmoid, Tanh
@@ -20,7 +20,7 @@ from minigrad.nn.conv import Conv2d
 from minigrad.nn.fusing import may_fuse
 from minigrad.nn.linear import Linear
 from minigrad.nn.module import Module
-from minigrad.op import get_operation
+from minigrad.op import Operation, get_operation
 from minigrad.ops.batch_normalization import update_running_statistics, values_per_channel
 from minigrad.ops.window import ints, window_counts
 from minigrad.tensor import Tensor
@@ -104,7 +104,8 @@ def batch_norm_act(
         fits = norm._uses_batch() and _norm_fits(norm, x, x.shape) and _adds(residual, x, x.shape)
         if fits and may_fuse("batch_norm_act", (bn, kind), *_as_layer(activation)):
             momentum = norm._count_batch()
-            y, mean, var = _BATCH_NORM_ACT(x, norm.weight, norm.bias, residual, eps=norm.eps, activation=name)
+            given = (x, norm.weight, norm.bias, residual)
+            y, mean, var = _run(_BATCH_NORM_ACT, (bn,), given, {"eps": norm.eps, "activation": name})
             _update_running("batch_norm_act", norm, mean, var, x.shape, momentum)
             return y
     return _ended(bn(x), activation, residual)
@@ -129,7 +130,7 @@ def linear_act(x: Tensor, linear: Module, activation: Activation = "relu") -> Te
     layer: Any = linear
     fits = name is not None and isinstance(linear, Linear) and _linear_fits(x, linear)
     if fits and may_fuse("linear_act", (linear, Linear), *_as_layer(activation)):
-        return _LINEAR_ACT(x, layer.weight, layer.bias, activation=name)
+        return _run(_LINEAR_ACT, (linear,), (x, layer.weight, layer.bias), {"activation": name})
     return _ended(linear(x), activation, None)
 
 
@@ -241,13 +242,22 @@ def _fused_conv(
     x: Tensor, conv: Any, bn: Any, residual: Any, shape: tuple[int, ...], options: dict
 ) -> Tensor:
     if not bn._uses_batch():
-        return _CONV_BN_ACT_INFERENCE(
-            x, conv.weight, bn.running_mean, bn.running_var, bn.weight, bn.bias, residual, **options
-        )
+        statistics = (bn.running_mean, bn.running_var)
+        inputs = (x, conv.weight, *statistics, bn.weight, bn.bias, residual)
+        return _run(_CONV_BN_ACT_INFERENCE, (conv, bn), inputs, options)
     momentum = bn._count_batch()
-    y, _, mean, var = _CONV_BN_ACT(x, conv.weight, bn.weight, bn.bias, residual, **options)
+    given = (x, conv.weight, bn.weight, bn.bias, residual)
+    y, _, mean, var = _run(_CONV_BN_ACT, (conv, bn), given, options)
     _update_running("conv_bn_act", bn, mean, var, shape, momentum)
     return y
+
+
+def _run(composite: Operation, layers: tuple[Module, ...], inputs: tuple, options: dict[str, Any]) -> Any:
+    """Run a composite for these layers: observers learn which."""
+    if observe.observers or observe.interceptors:
+        with scopes.running(*layers):
+            return engine.apply(composite, inputs, options)
+    return engine.apply(composite, inputs, options)
 
 
 def _update_running(

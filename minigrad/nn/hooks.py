@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from minigrad import engine
+from minigrad import engine, observe, scopes
 from minigrad.errors import GraphError
 from minigrad.hooks import HookHandle
 from minigrad.op import Operation
@@ -37,7 +37,13 @@ class Hooked:
         raise NotImplementedError(f"{type(self).__name__} does not define forward()")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run `forward` between the hooks."""
+        """Run `forward` between the hooks; observers learn which module runs."""
+        if observe.observers or observe.interceptors:
+            with scopes.running(self):
+                return self._run(args, kwargs)
+        return self._run(args, kwargs)
+
+    def _run(self, args: Any, kwargs: Any) -> Any:
         for hook in tuple((self._forward_pre_hooks or {}).values()):
             args, kwargs = hook(self, args, kwargs)
         watch = None

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minigrad import dtypes
+from minigrad import dtypes, observe
 from minigrad.errors import ArgumentError, ShapeError, StateError
 from minigrad.gradient_buffer import GradientBuffer, arrange
 from minigrad.optim.options import check_ranges, plain
@@ -125,9 +125,16 @@ class Optimizer:
         params = [p for g in self.param_groups for p in g["params"] if p.grad is not None or p.requires_grad]
         return pairs if params and placed == {id(p) for p in params} else None
 
-    @np.errstate(over="ignore", divide="ignore", invalid="ignore")  # infinities and NaNs are values
     def step(self) -> None:
         """Change every parameter that has a gradient, in place; the graph does not record it."""
+        if observe.observers:
+            with observe.updating(self):
+                self._step()
+        else:
+            self._step()
+
+    @np.errstate(over="ignore", divide="ignore", invalid="ignore")  # infinities and NaNs are values
+    def _step(self) -> None:
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
             for p in params:
@@ -148,6 +155,9 @@ class Optimizer:
             return params
         states = [self.state.get(p, {}) for p in params]
         gradients = [p.grad.array for p in params if p.grad is not None]
+        for p in params:
+            if p._storage is not None and p._storage.before_write is not None:
+                p._storage.about_to_change()
         left = update([p.array for p in params], gradients, states, group)
         for i in set(range(len(params))).difference(left):
             self.state[params[i]] = states[i]

@@ -24,7 +24,7 @@ from minigrad.testing.checked import gradients_or_zeros
 from minigrad.testing.gradients import gradcheck, gradgradcheck
 from minigrad.testing.quotients import close
 from minigrad.testing.samples import OperationError, SampleCall, all_samples, differentiable_samples
-from minigrad.trace.profile import profile
+from minigrad.tracing.profile import profile
 
 __all__ = ["PROPERTIES", "check_operation"]
 
