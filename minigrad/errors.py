@@ -45,6 +45,14 @@ class StateError(MinigradError, ValueError):
     """A state_dict does not fit the module or optimiser it is loaded into."""
 
 
+class RuleBroken(MinigradError, RuntimeError):
+    """A rule that was to stop training found what must not be."""
+
+
+class RuleWarning(UserWarning):
+    """A rule about a training run does not hold."""
+
+
 class KernelCacheWarning(UserWarning):
     """Compiled kernels cannot be kept on disk."""
 

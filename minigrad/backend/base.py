@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from minigrad.backend import statistics
 
 
 class ArrayNamespace:
@@ -62,6 +64,32 @@ class Backend:
     def add(self, a: Any, b: Any) -> Any:
         """a + b, two arrays of one shape and dtype: how the engine adds up gradients."""
         return self.xp.asarray(a + b)
+
+    def statistics(self, array: Any, positions: Any) -> tuple[np.ndarray, Any]:
+        """The numbers that `statistics.FIELDS` names, float64 on the host, and the elements at sorted int64 positions.
+
+        Positions count elements in the order in which they lie in memory; the sample is 1-D, on this device.
+        """
+        return statistics.statistics(self.xp, array, positions)
+
+    def change_statistics(
+        self, weights: Sequence, gradients: Sequence, previous: Sequence, positions: Sequence
+    ) -> tuple[np.ndarray, list[Any]]:
+        """Statistics of parameters, of their gradients (or None) and of their changes, and samples of these three.
+
+        Writes each weight into `previous`, where its last values are. Returns numbers (len(weights), 3, NUMBERS) and a
+        sample (3, len(positions)) for each; see `statistics.change_statistics`.
+        """
+        return statistics.change_statistics(self.xp, weights, gradients, previous, positions)
+
+    def unit_products(self, y: Any, gy: Any, unit_dim: int) -> np.ndarray:
+        """For each example and unit the sum over positions of y gy, float64 (N, units) on the host.
+
+        y, gy: an output and its gradient, (N, ...); dimension `unit_dim` (not 0) counts units, all others positions.
+        """
+        axes = tuple(d for d in range(1, y.ndim) if d != unit_dim % y.ndim)
+        products = self.xp.multiply(y, gy, dtype=np.float64)
+        return self.to_host(self.xp.sum(products, axis=axes) if axes else products)
 
     def manual_seed(self, seed: int) -> None:
         """Restart this device's random stream."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from minigrad.backend import choice, summation
 from minigrad.backend.base import Backend
 from minigrad.backend.native import table
 from minigrad.backend.special import erf
-from minigrad.dtypes import HALF
+from minigrad.dtypes import HALF, float32
+
+_FEW = 256  # numbers, up to which NumPy describes them before a compiler is imported
+_FEW_PARAMETERS = 4096
 
 
 class CpuBackend(Backend):
@@ -27,6 +33,30 @@ class CpuBackend(Backend):
         kernel = self.kernels.get("add")
         result = kernel.forward(self.xp, a, b) if kernel is not None and kernel.forward is not None else None
         return super().add(a, b) if result is None else result
+
+    def unit_products(self, y: Any, gy: Any, unit_dim: int) -> np.ndarray:
+        products = None
+        if self.kernels and y.size > 1 << 14:  # fewer are done before a compiler is imported
+            from minigrad.backend.native.influence import unit_products
+
+            products = unit_products(y, gy, unit_dim)
+        return super().unit_products(y, gy, unit_dim) if products is None else products
+
+    def statistics(self, array: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if not self.kernels or array.size <= _FEW or array.dtype != float32 or type(array) is not np.ndarray:
+            return super().statistics(array, positions)
+        from minigrad.backend.native.statistics import statistics
+
+        return statistics(array, positions)
+
+    def change_statistics(
+        self, weights: Sequence, gradients: Sequence, previous: Sequence, positions: Sequence
+    ) -> tuple[np.ndarray, list[Any]]:
+        if not self.kernels or sum(w.size for w in weights) <= _FEW_PARAMETERS:
+            return super().change_statistics(weights, gradients, previous, positions)
+        from minigrad.backend.native.statistics import change_statistics
+
+        return change_statistics(weights, gradients, previous, positions)
 
     def manual_seed(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)

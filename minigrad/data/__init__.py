@@ -18,6 +18,7 @@ from minigrad.data.sampler import (
 )
 from minigrad.data.split import random_split
 from minigrad.data.tabular import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
+from minigrad.data.text import CharacterVocabulary, TextCorpus, load_text
 from minigrad.data.transforms import (
     BatchTransform,
     CenterCrop,
@@ -44,6 +45,7 @@ __all__ = [
     "BalancedSampler",
     "BatchTransform",
     "CenterCrop",
+    "CharacterVocabulary",
     "ColorJitter",
     "Compose",
     "CutMix",
@@ -65,6 +67,7 @@ __all__ = [
     "Sampler",
     "SequentialSampler",
     "SourcesFailedError",
+    "TextCorpus",
     "ToFloat",
     "Transform",
     "WeightedRandomSampler",
@@ -80,6 +83,7 @@ __all__ = [
     "load_iris",
     "load_mnist",
     "load_mnist_part",
+    "load_text",
     "load_wine",
     "parse_idx",
     "random_split",

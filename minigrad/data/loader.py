@@ -132,6 +132,7 @@ class DataLoader:
             )
         self.epoch = 0  # of the next iteration
         self._first_batch = 0  # of the next iteration
+        self._latest: tuple[int, npt.NDArray[np.integer]] | None = None  # an epoch and its order
         self._position = _Position(0, 0)  # of the latest iteration, or of the next one where that was told
 
     def __len__(self) -> int:
@@ -211,12 +212,19 @@ class DataLoader:
 
     def _batches(self, position: _Position) -> Iterator[tuple[Tensor, Tensor]]:
         epoch = position.epoch
-        make = partial(self._make, epoch, self._order(epoch))
+        self._latest = epoch, self._order(epoch)
+        make = partial(self._make, epoch, self._latest[1])
         with closing(prefetched(make, range(position.batch, len(self)), self.num_workers)) as batches:
             for batch in batches:
                 position.batch += 1
                 yield batch
         position.epoch, position.batch = epoch + 1, 0
+
+    def sample_ids(self, epoch: int, batch: int) -> npt.NDArray[np.integer]:
+        """Which samples of the data set batch number `batch` of an epoch holds, as indices; both count from 0."""
+        if self._latest is None or self._latest[0] != epoch:
+            self._latest = epoch, self._order(epoch)
+        return self._latest[1][batch * self.batch_size : (batch + 1) * self.batch_size]
 
     def _order(self, epoch: int) -> npt.NDArray[np.integer]:
         order = np.asarray(self.sampler.indices(self._rng(epoch, _ORDER)))

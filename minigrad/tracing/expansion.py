@@ -10,7 +10,7 @@ from typing import Any
 
 from minigrad import engine
 from minigrad.backward import backward
-from minigrad.observe import Call
+from minigrad.observe import Call, seen_by
 from minigrad.ops.composites import COMPOSITES, expand
 from minigrad.tensor import Tensor
 from minigrad.tracing.tracer import Tracer
@@ -34,7 +34,7 @@ class Expansion:
         inputs = [_twin(x, wanted=call.node is not None) for x in call.inputs]
         self.tracer.inside = record.number
         try:
-            with engine.set_grad_enabled(call.node is not None):
+            with seen_by(self.tracer), engine.set_grad_enabled(call.node is not None):
                 results = expand(call.op, inputs, call.params)
         finally:
             self.tracer.inside = None
@@ -58,7 +58,8 @@ class Expansion:
         seeds = [g if isinstance(g, Tensor) else Tensor._wrap(g, y.backend) for y, g in pairs]
         self.tracer.inside = number
         try:
-            backward([y for y, _ in pairs], seeds, retain_graph=False, create_graph=False)
+            with seen_by(self.tracer):
+                backward([y for y, _ in pairs], seeds, retain_graph=False, create_graph=False)
         finally:
             self.tracer.inside = None
 

@@ -6,6 +6,7 @@ it, so holding a reference costs no time. Who writes in place says so before (`S
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import Any
 
@@ -20,10 +21,6 @@ class Held:
     def __init__(self, array: Any, source: Any) -> None:
         self.array, self.source = array, weakref.ref(source)
 
-    def copy(self) -> None:
-        """Take a copy: the memory is about to change."""
-        self.array = self.array.copy()
-
 
 class Budget:
     """How many bytes may be held, and what is.
@@ -34,8 +31,9 @@ class Budget:
 
     def __init__(self, limit: int) -> None:
         self.limit, self.held, self.dropped = limit, 0, 0
-        self._known: dict[tuple[int, int], Held] = {}
-        self._owners: set[int] = set()
+        self._known: dict[tuple[int, Any], Held] = {}
+        self._counted: dict[int, int] = {}  # bytes, by the array that owns them
+        self._lock = threading.Lock()
 
     def hold(self, array: Any, storage: Storage | None) -> Held | None:
         """Hold an array's values; None where that would go beyond the limit.
@@ -43,31 +41,53 @@ class Budget:
         storage: of the tensor; what others can write to unseen (`external`) is copied at once. None for an array that
                  belongs to no tensor, which nobody writes to.
         """
-        key = id(array), -1 if storage is None else storage.version
-        known = self._known.get(key)
-        if known is not None and known.source() is array:
-            return known
-        owner = _owner(array)
-        new = 0 if id(owner) in self._owners else array.nbytes
-        if self.held + new > self.limit:
-            self.dropped += 1
-            return None
-        self.held += new
-        held = self._known[key] = Held(
-            array.copy() if storage is not None and storage.external else array, array
-        )
-        if held.array is array:
-            self._owners.add(id(owner))
-            if storage is not None:
-                reference = weakref.ref(held)
-                storage.before_write = [*(storage.before_write or ()), lambda: _copy(reference)]
-        return held
+        key = id(array), None if storage is None else storage.stamp(array)
+        with self._lock:
+            known = self._known.get(key)
+            if known is not None and known.source() is array:
+                return known
+            copied = storage is not None and storage.external
+            owner = id(_owner(array))
+            new = max(array.nbytes - (0 if copied else self._counted.get(owner, 0)), 0)
+            if self.held + new > self.limit:
+                self.dropped += 1
+                return None
+            self.held += new
+            held = self._known[key] = Held(array.copy() if copied else array, array)
+            if not copied:
+                self._counted[owner] = self._counted.get(owner, 0) + new
+                if storage is not None:
+                    waiting = [keep for keep in storage.before_write or () if not _is_over(keep)]
+                    storage.before_write = [*waiting, _Copying(held, self)]
+            return held
+
+    def copy(self, held: Held) -> None:
+        """Take a copy: the memory is about to change. From then on it counts anew for who holds it again."""
+        with self._lock:
+            counted = self._counted.pop(id(_owner(held.array)), 0)
+            self.held += max(held.array.nbytes - counted, 0)
+            held.array = held.array.copy()
 
 
-def _copy(reference: weakref.ref[Held]) -> None:
-    held = reference()
-    if held is not None:
-        held.copy()
+class _Copying:
+    """Called before a write: has the budget copy what is held, if anybody still holds it."""
+
+    __slots__ = ("budget", "held")
+
+    def __init__(self, held: Held, budget: Budget) -> None:
+        self.held, self.budget = weakref.ref(held), weakref.ref(budget)
+
+    def __call__(self) -> None:
+        held, budget = self.held(), self.budget()
+        if held is not None and budget is not None:
+            budget.copy(held)
+        elif held is not None:  # a record has outlived its trace
+            held.array = held.array.copy()
+
+
+def _is_over(keep: Any) -> bool:
+    """Whether the trace that wanted a copy is gone."""
+    return isinstance(keep, _Copying) and keep.held() is None
 
 
 def _owner(array: Any) -> Any:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minigrad import dtypes
+from minigrad.backend import get_backend
 from minigrad.errors import ArgumentError, NonFiniteError
 from minigrad.observe import Call, observe
 from minigrad.tensor import Tensor
@@ -23,10 +24,12 @@ class NonFinite(NamedTuple):
 
     record:  of the operation.
     phase:   "forward" or "gradient".
-    tensor:  the name of the output; for a gradient, of the input whose gradient it is (as the operation that made that
-             input calls it).
+    tensor:  the name of the output; for a gradient, of the input whose gradient it is.
     nans, infs: how many elements are.
-    given:   whether they were there before: the input of that name, which no operation of the trace made, has them.
+    given:   whether they were there before: the input of that name, which no operation of the trace made so, has them;
+             for a gradient, what backward began with.
+    others:  where gradients of several operations were added up, and only their sum was looked at, the other ones that
+             it may have been. The level "full" can tell.
     """
 
     record: OperationRecord
@@ -35,6 +38,7 @@ class NonFinite(NamedTuple):
     nans: int
     infs: int
     given: bool
+    others: tuple[OperationRecord, ...] = ()
 
     def __str__(self) -> str:
         record = self.record
@@ -47,48 +51,77 @@ class NonFinite(NamedTuple):
             came = "gradient of the output" if self.phase == "gradient" else "input"
             return f"the {came} {self.tensor} of {place} came with {what}"
         if self.phase == "gradient":
+            place = " or of ".join([place, *(other.name for other in self.others)])
             return f"the gradient of {place} made {what} in that of {self.tensor}; all gradients before it are finite"
         return f"the output {self.tensor} of {place} has {what}, while all that it read is finite"
 
 
-def first(trace: Trace) -> NonFinite | None:
+def first(trace: Trace, infinity: bool) -> NonFinite | None:
     """See `Trace.first_nonfinite`."""
     if trace.level == "meta":
         raise ArgumentError('a trace of the level "meta" holds no values: use level="stats"')
-    for record in trace.records:
-        for y in record.outputs:
-            if _bad(y.statistics):
-                return _forward(trace, record, y)
-    # Gradients run the other way: the newest record's came first
-    for record in reversed(trace.records):
-        for y in record.outputs:
-            if _bad(y.gradient):
-                makers = [trace.records[c] for c in record.children]
-                makers = [m for m in makers if m.gradient_seconds is not None and m.inside is None]
-                maker = makers[0] if len(makers) == 1 else record
-                return _found(maker, "gradient", y.name, y.gradient, given=not makers)
-        for x in record.inputs:
-            if isinstance(x, TensorRecord) and _bad(x.gradient):
-                return _found(record, "gradient", x.name, x.gradient, given=False)
+    forwards = [(r.forward_call, _in_forward, r) for r in trace.records]
+    gradients = [(r.gradient_call, _in_gradient, r) for r in trace.records if r.gradient_call is not None]
+    for _, look, record in sorted(forwards + gradients, key=lambda event: event[0]):
+        if (found := look(trace, record, infinity)) is not None:
+            return found
     return None
 
 
-def _forward(trace: Trace, record: OperationRecord, y: TensorRecord) -> NonFinite:
+def _in_forward(trace: Trace, record: OperationRecord, infinity: bool) -> NonFinite | None:
+    for y in record.outputs:
+        if _bad(y.statistics, infinity):
+            for x in record.inputs:
+                if isinstance(x, TensorRecord) and _bad(x.statistics, infinity):
+                    return _found(record, "forward", x.name, x.statistics, given=True)
+            return _found(record, "forward", y.name, y.statistics)
+    return None
+
+
+def _in_gradient(trace: Trace, record: OperationRecord, infinity: bool) -> NonFinite | None:
+    for y in record.outputs:
+        if _bad(y.gradient, infinity):
+            return _maker(trace, record, y, infinity)
     for x in record.inputs:
-        if isinstance(x, TensorRecord) and x.parent is None and _bad(x.statistics):
-            return _found(record, "forward", x.name, x.statistics, given=True)
-    return _found(record, "forward", y.name, y.statistics, given=False)
+        if isinstance(x, TensorRecord) and _bad(x.gradient, infinity):
+            return _found(record, "gradient", x.name, x.gradient)
+    return None
+
+
+def _maker(trace: Trace, record: OperationRecord, y: TensorRecord, infinity: bool) -> NonFinite:
+    """Of the gradient that arrived at an output: who made it."""
+    makers = []
+    for reader in (trace.records[number] for number in record.children):
+        if reader.gradient_call is not None and reader.inside == record.inside:
+            inputs = [x for x in reader.inputs if isinstance(x, TensorRecord) and x.tensor == y.tensor]
+            makers += [(reader, x) for x in inputs[:1]]
+    sure = [m for m in makers if m[1].held_gradient is not None and _holds_bad(m[1], infinity)]
+    if not makers:
+        return _found(record, "gradient", y.name, y.gradient, given=True)
+    (maker, x), *rest = sure[:1] or makers
+    return _found(maker, "gradient", x.name, y.gradient, others=tuple(other for other, _ in rest))
+
+
+def _holds_bad(x: TensorRecord, infinity: bool) -> bool:
+    xp = get_backend(x.device).xp
+    return not bool((xp.isfinite if infinity else lambda a: ~xp.isnan(a))(x.gradient_value).all())
 
 
 def _found(
-    record: OperationRecord, phase: str, tensor: str, s: Statistics | None, *, given: bool
+    record: OperationRecord,
+    phase: str,
+    tensor: str,
+    s: Statistics | None,
+    *,
+    given: bool = False,
+    others: tuple[OperationRecord, ...] = (),
 ) -> NonFinite:
     assert s is not None
-    return NonFinite(record, phase, tensor, s.nans, s.infs, given)
+    return NonFinite(record, phase, tensor, s.nans, s.infs, given, others)
 
 
-def _bad(statistics: Statistics | None) -> bool:
-    return statistics is not None and statistics.nans + statistics.infs > 0
+def _bad(statistics: Statistics | None, infinity: bool) -> bool:
+    return statistics is not None and statistics.nans + (statistics.infs if infinity else 0) > 0
 
 
 # ---------------------------------------------------------------- stopping there
@@ -111,7 +144,7 @@ class _Detector:
             line = self.lines.get(-1 if call.forward_number is None else call.forward_number)
             wanted = [edge is not None for edge in call.node.edges]  # type: ignore[union-attr]
             given = [g for g in call.arrays if g is not None]
-            made = [g for g, want in zip(call.outputs, wanted, strict=True) if want and g is not None]
+            made = [g for g, want in zip(call.outputs, wanted) if want and g is not None]
             self._check(call, made, given, line)
 
     def recorded(self, call: Call) -> None:
@@ -145,7 +178,7 @@ class _Detector:
                 )
 
     def _count(self, call: Call, x: Any) -> int:
-        array = x.array if isinstance(x, Tensor) else x
+        array = call.backend.xp.asarray(x.array if isinstance(x, Tensor) else x)  # a gradient may be a number
         if array.dtype not in dtypes.FLOATING:
             return 0
         xp = call.backend.xp

@@ -26,8 +26,8 @@ class TensorRecord:
     version:    how often minigrad had written to its memory.
     nbytes:     the bytes of its elements.
     statistics: of its values; for outputs, from the level "stats" on.
-    gradient:   statistics of the loss's gradient by it, complete; for outputs, and for leaves that an operation reads
-                (of a leaf, this operation's contribution).
+    gradient:   statistics of the loss's gradient by it, complete; for outputs, and for inputs that nothing in the trace
+                made, such as parameters (of these, this operation's contribution).
     """
 
     name: str
@@ -94,6 +94,8 @@ class OperationRecord:
     bytes_freed:      how much of that was let go when backward had passed.
     random_state:     of the generator before the random numbers were drawn that this call is the first to follow; None
                       if there were none.
+    forward_call, gradient_call: the numbers of these calls, which tell what came first; None without a gradient.
+    gradient_recorded: whether the gradient ran under create_graph.
     """
 
     number: int
@@ -113,6 +115,9 @@ class OperationRecord:
     bytes_saved: int = 0
     bytes_freed: int = 0
     random_state: dict[str, Any] | None = field(default=None, repr=False)
+    forward_call: int = 0
+    gradient_call: int | None = None
+    gradient_recorded: bool = False
 
     @property
     def module(self) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from minigrad import backward, engine
 from minigrad.backend import get_backend
 from minigrad.engine import Node
@@ -22,7 +24,8 @@ class Difference(NamedTuple):
     name:     the operation's, as "relu_3".
     phase:    "forward" or "gradient".
     tensor:   the output's name, or that of the input whose gradient it is.
-    largest:  the largest absolute difference; infinite where one is NaN and the other is not, or shapes differ.
+    largest:  the largest absolute difference; infinite where one is NaN and the other is not, or where shapes or dtypes
+              differ.
     """
 
     record: int
@@ -68,12 +71,16 @@ def _replay(record: OperationRecord) -> list[Difference]:
             if isinstance(tensor, Tensor) and operand in wanted:
                 tensor._requires_grad = True
         kept_outputs = tuple([_operand(y) for y in record.outputs])
-        node = Node(record.op, get_backend(record.outputs[0].device), record.params, inputs, kept_outputs)
-        gradients = backward._gradients_of(node, gys, node.edges, False)
-        for i, (operand, g) in enumerate(zip(record.inputs, gradients, strict=True)):
+        backend, again = get_backend(record.outputs[0].device), record.gradient_recorded
+        node = Node(record.op, backend, record.params, inputs, kept_outputs)
+        if again:  # under create_graph gradients run as operations on tensors, which may round otherwise than a kernel
+            gys = [None if g is None else Tensor._wrap(g, backend) for g in gys]
+        with engine.no_grad():
+            gradients = backward._gradients_of(node, gys, node.edges, again)
+        for operand, g in zip(record.inputs, gradients, strict=True):
             if isinstance(operand, TensorRecord) and operand.held_gradient is not None and g is not None:
-                was = backward._fit(node, i, operand.gradient_value, node.backend.xp)
-                found += _compare(record, "gradient", operand.name, was, g)
+                now = g.array if again else g
+                found += _compare(record, "gradient", operand.name, operand.gradient_value, now)
     return found
 
 
@@ -84,13 +91,14 @@ def _operand(record: Any) -> Any:
 
 
 def _compare(record: OperationRecord, phase: str, name: str, was: Any, now: Any) -> list[Difference]:
-    """One difference or none: bit for bit, but NaNs are all the same."""
+    """One difference or none: equal numbers are demanded, not close ones; NaNs are all the same, and so are zeros."""
     xp = get_backend(record.outputs[0].device).xp
-    if was.shape != now.shape:
+    if was.shape != now.shape or was.dtype != now.dtype:
         return [Difference(record.number, record.name, phase, name, float("inf"))]
     same = (was == now) | ((was != was) & (now != now))
     if bool(same.all()):
         return []
-    apart = xp.abs(was[~same].astype("float64") - now[~same].astype("float64"))
+    with np.errstate(invalid="ignore"):  # of equal infinities nothing is left
+        apart = xp.abs(was[~same].astype("float64") - now[~same].astype("float64"))
     largest = float(xp.max(apart)) if not bool(xp.isnan(apart).any()) else float("inf")
     return [Difference(record.number, record.name, phase, name, largest)]

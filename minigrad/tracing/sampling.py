@@ -13,11 +13,11 @@ SAMPLE = 4096  # elements: the 1 % quantile then has 41 below it
 
 @lru_cache(maxsize=1024)
 def positions(size: int, wanted: int = SAMPLE, seed: int = 0) -> np.ndarray:
-    """Sorted positions of a sample of `wanted` out of `size` elements, int64, read-only; all of them if there are no more.
+    """Sorted positions of a sample of `wanted` out of `size` elements, int64, read-only; all if there are no more.
 
-    One is drawn uniformly from each of `wanted` stretches of nearly equal length. So every element has (nearly) the same
-    chance, none appears twice, all of the array is covered, and a run of equal neighbours is not overrepresented. They
-    count elements in the order in which they lie in memory (NumPy's `ravel(order="K")`).
+    They count elements in the order in which they lie in memory (NumPy's `ravel(order="K")`). One is drawn uniformly
+    from each of `wanted` stretches of nearly equal length: so every element has (nearly) the same chance, none appears
+    twice, and all of the array is covered.
 
     The same arguments give the same positions, in every process. Raises ArgumentError for a negative number.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-from types import CodeType, FrameType
+from types import FrameType
 from typing import NamedTuple
 
 _OWN = (
@@ -13,7 +13,7 @@ _OWN = (
 )  # minigrad's own files are not the user's
 _NOT_THE_USERS = (_OWN, os.path.dirname(os.path.abspath(os.__file__)) + os.sep + "contextlib.py", "<frozen")
 
-_is_own: dict[CodeType, bool] = {}
+_is_own: dict[str, bool] = {}  # by file
 
 
 class SourceLine(NamedTuple):
@@ -36,11 +36,11 @@ def users_line() -> SourceLine | None:
     """The innermost line on the stack that is not minigrad's own; None if there is none."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        code = frame.f_code
-        own = _is_own.get(code)
+        file = frame.f_code.co_filename
+        own = _is_own.get(file)
         if own is None:
-            own = _is_own[code] = code.co_filename.startswith(_NOT_THE_USERS)
+            own = _is_own[file] = file.startswith(_NOT_THE_USERS)
         if not own:
-            return SourceLine(code.co_filename, frame.f_lineno, code.co_qualname)
+            return SourceLine(file, frame.f_lineno, frame.f_code.co_qualname)
         frame = frame.f_back
     return None

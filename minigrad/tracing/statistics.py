@@ -84,7 +84,8 @@ class Statistics:
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError("Statistics do not change")
 
-    __delattr__ = __setattr__  # type: ignore[assignment]
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError("Statistics do not change")
 
     def __reduce__(self) -> tuple:
         return Statistics, (self.numbers, self.sample)
@@ -129,11 +130,13 @@ class Statistics:
     def histogram(
         self, bins: int = 64, range: tuple[float, float] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Estimated numbers of elements in each of `bins` equal intervals, and their edges: float64, (bins,), (bins + 1,).
+        """Estimated numbers of elements in each of `bins` equal intervals, and the edges: (bins,), (bins + 1,).
 
-        The sample's counts, scaled to the number of finite elements. range: from where to where, by default from the
-        smallest finite value to the largest (a little further if they are too close for so many edges, from 0 to 1 if there
-        are none); what lies outside is left out. The last interval holds its right edge.
+        The sample's counts, scaled to the number of finite elements.
+
+        range: from where to where, by default from the smallest finite value to the largest (a little further if they
+            are too close for so many edges; from 0 to 1 if there are none). What lies outside is left out. The last
+            interval holds its right edge.
 
         >>> counts, edges = Statistics.of(np.arange(8.0)).histogram(bins=2)
         >>> counts, edges

@@ -23,8 +23,8 @@ def summary(trace: Trace, limit: int | None, sort: str | None) -> str:
     if sort is not None and sort not in _SORTS:
         raise ArgumentError(f"a trace is sorted by {', '.join(_SORTS)}, not {sort!r}")
     records = [r for r in trace.records if r.inside is None]
-    shown = sorted(records, key=_SORTS[sort], reverse=True) if sort else trace.records
-    shown = shown if limit is None else shown[:limit]
+    listed = sorted(records, key=_SORTS[sort], reverse=True) if sort else list(trace.records)
+    shown = listed if limit is None else listed[:limit]
     name = max([len("operation"), *(len(_title(r)) for r in shown)])
     module = min(max([len("module"), *(len(r.module or "") for r in shown)]), 40)
     detailed = trace.level != "meta"
@@ -44,8 +44,8 @@ def summary(trace: Trace, limit: int | None, sort: str | None) -> str:
             line += f" {s.mean:>10.3g} {s.std:>9.3g} {s.zeros / max(s.count, 1):>6.0%}"
             line += f" {y.gradient.norm:>9.3g}" if y.gradient is not None else ""
         lines.append(line)
-    if len(shown) < len(records):
-        lines.append(f"      ... {len(records) - len(shown)} more")
+    if len(shown) < len(listed):
+        lines.append(f"      ... {len(listed) - len(shown)} more")
     lines.append(_totals(trace, records))
     return "\n".join(line.rstrip() for line in lines)
 

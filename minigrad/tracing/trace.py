@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
+import numpy as np
+
 from minigrad.errors import ArgumentError
 from minigrad.observe import observe
 from minigrad.tracing import nonfinite, replaying, tables, trace_data
@@ -68,10 +70,10 @@ class Trace:
 
         Raises ArgumentError, with what there is, for an unknown name.
         """
-        if isinstance(key, int):
+        if isinstance(key, (int, np.integer)):
             if not -len(self) <= key < len(self):
                 raise ArgumentError(f"the trace has records 0 to {len(self) - 1}, not {key}")
-            return self.records[key]
+            return self.records[int(key)]
         if not isinstance(key, str):
             raise ArgumentError(f"a record is found by number or name, not by {key!r:.80}")
         named = [r for r in self.records if r.name == key]
@@ -140,10 +142,13 @@ class Trace:
         """
         return replaying.replay(self)
 
-    def first_nonfinite(self) -> nonfinite.NonFinite | None:
-        """Where NaN or infinity began: the first operation with one in its result (or gradient) and none in what it
-        read; None if there is none. Needs the level "stats" or "full"."""
-        return nonfinite.first(self)
+    def first_nonfinite(self, *, infinity: bool = True) -> nonfinite.NonFinite | None:
+        """Where NaN or infinity began: the first operation, in the order of time, with one in its result (or gradient)
+        and none in what it read; None if there is none. Needs the level "stats" or "full".
+
+        infinity: False looks for NaN only, where infinities are meant (a mask of -inf before a softmax).
+        """
+        return nonfinite.first(self, infinity)
 
     def __repr__(self) -> str:
         return f"<Trace of {len(self)} operations, level {self.level!r}>"

@@ -17,6 +17,8 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from minigrad.tracing.operation_record import OperationRecord, TensorRecord, ValueRecord
 from minigrad.tracing.statistics import Statistics
 from minigrad.tracing.update_record import UpdateRecord
@@ -108,6 +110,8 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, np.dtype):
+        return str(value)
     if isinstance(value, dict):
         return {str(name): plain(item) for name, item in value.items()}
     if hasattr(value, "item") and getattr(value, "size", 1) == 1:

@@ -8,10 +8,10 @@ import time
 import weakref
 from typing import Any
 
-from minigrad import dtypes
-from minigrad.backend import Backend
+from minigrad import backward, dtypes
+from minigrad.backend import Backend, default_backend
 from minigrad.observe import Call, parameter_name
-from minigrad.storage import storage_of
+from minigrad.storage import Storage, storage_of
 from minigrad.tensor import Tensor
 from minigrad.tracing.filters import Filters
 from minigrad.tracing.held_values import Budget
@@ -19,16 +19,25 @@ from minigrad.tracing.operation_record import OperationRecord, TensorRecord, Val
 from minigrad.tracing.sampling import positions
 from minigrad.tracing.source_line import users_line
 from minigrad.tracing.statistics import Statistics
-from minigrad.tracing.update_record import UpdateRecord
+from minigrad.tracing.update_record import UpdateRecord, updates_of
 
 
 class _Thread(threading.local):
-    """The calls that a thread is in, [call, when it began, seconds spent in others inside it], and how long the latest
-    forward took."""
+    """What a thread is doing.
+
+    open:     the calls that it is in: [number, when it began, seconds spent in others inside it].
+    seconds:  how long the latest forward or gradient took.
+    inside:   the composite whose parts it runs, by number.
+    waiting:  the record and node of its latest gradient, until it is known whether that lets go what was kept.
+    updating: the parameters that an optimiser changes, with their values before, and when it began.
+    """
 
     def __init__(self) -> None:
         self.open: list[list[Any]] = []
         self.seconds = 0.0
+        self.inside: int | None = None
+        self.waiting: tuple[OperationRecord, Any] | None = None
+        self.updating: tuple[list[Any], list[Any], float] = [], [], 0.0
 
 
 class Tracer:
@@ -47,16 +56,13 @@ class Tracer:
         self.updates: list[UpdateRecord] = []
         self.modules: dict[str, str] = {}
         self.by_call: dict[int, OperationRecord] = {}
-        self.inside: int | None = None  # the composite whose parts are running
         self._counts: dict[str, int] = {}
         self._identities = itertools.count()
         self._tensors: dict[int, tuple[weakref.ref, int, int | None]] = {}
         self._roots: dict[int, tuple[Any, str]] = {}
-        self._names: dict[int, tuple[weakref.ref, str]] = {}
+        self._parameters: dict[int, str] = {}  # names by the tensors' identity
         self._batches: dict[int, int] = {}
-        self._random: dict[str, Any] = {}
-        self._waiting: tuple[OperationRecord, Any] | None = None
-        self._before_update: list[tuple[Any, Any]] = []
+        self._random = {default_backend().name: _random_state(default_backend())}
         self._thread, self._lock = _Thread(), threading.Lock()
 
     # ------------------------------------------------ what observers are told
@@ -64,21 +70,21 @@ class Tracer:
     def before(self, call: Call) -> None:
         """Start the clock."""
         self._settle()
-        if not self._random:
+        if call.backend.name not in self._random:
             self._random[call.backend.name] = _random_state(call.backend)
-        self._thread.open.append([call, time.perf_counter(), 0.0])
+        self._thread.open.append([call.number, time.perf_counter(), 0.0])
 
     def after(self, call: Call) -> None:
         """Stop the clock; a gradient is complete."""
         now, seen, inside, began = time.perf_counter(), None, 0.0, 0.0
         calls = self._thread.open
-        while seen is not call:  # what lies above failed with an error, and never ended
+        while seen != call.number:  # what lies above failed with an error, and never ended
             seen, began, inside = calls.pop()
         if calls:
             calls[-1][2] += now - began
         self._thread.seconds = now - began - inside
-        if call.phase == "gradient" and (record := self.by_call.get(call.forward_number)) is not None:
-            self._add_gradient(record, call)
+        if call.phase == "gradient" and call.forward_number in self.by_call:
+            self._add_gradient(self.by_call[call.forward_number], call)
 
     def recorded(self, call: Call) -> None:
         """Write the record of a forward."""
@@ -95,17 +101,18 @@ class Tracer:
                 source,
                 call.params,
                 [self._operand(i, x, call) for i, x in enumerate(call.inputs)],
-                inside=self.inside,
+                inside=self._thread.inside,
                 batch=batch,
                 forward_seconds=self._thread.seconds,
                 random_state=self._drawn_from(call.backend),
+                forward_call=call.number,
             )
             self.records.append(record)
         for parent in record.parents:
             self.records[parent].children.append(number)
         record.outputs = [self._result(i, y, number, call) for i, y in enumerate(call.results)]
         record.bytes_allocated = sum(
-            y.nbytes for y in call.outputs if not (call.op.may_view and _is_view(call, y))
+            y.array.nbytes for y in call.results if not (call.op.may_view and _is_view(call, y.array))
         )
         if call.node is not None:
             record.bytes_saved = call.node.kept_bytes
@@ -115,7 +122,7 @@ class Tracer:
                 kept.statistics = statistics_of(call.backend, y.array)
             if any(y.statistics and y.statistics.finite < y.statistics.count for y in record.outputs):
                 for operand, x in zip(record.inputs, call.inputs, strict=True):  # were they given to it?
-                    if isinstance(operand, TensorRecord) and operand.parent is None:
+                    if isinstance(operand, TensorRecord):
                         operand.statistics = statistics_of(call.backend, x.array)
             if self.values:
                 self._hold_all(record, call)
@@ -127,57 +134,63 @@ class Tracer:
             parameters = [
                 p for group in optimizer.param_groups for p in group["params"] if p.grad is not None
             ]
-            self._before_update = [(p, p.array.copy() if self.statistics else None) for p in parameters]
-            self._thread.seconds = time.perf_counter()
+            before = [p.array.copy() for p in parameters] if self.statistics else []
+            self._thread.updating = parameters, before, time.perf_counter()
 
     def after_update(self, optimizer: Any) -> None:
         """Record what became of them."""
         if not self.updates_wanted:
             return
-        seconds = time.perf_counter() - self._thread.seconds
-        total = sum(p.array.size for p, _ in self._before_update) or 1
-        for p, before in self._before_update:
-            update = UpdateRecord(
-                type(optimizer).__name__, self._name_of(p), p.shape, seconds * p.array.size / total
-            )
-            if before is not None:
-                update.weight = statistics_of(p.backend, p.array)
-                update.gradient = statistics_of(p.backend, p.grad.array)
-                update.change = statistics_of(p.backend, p.array - before)
-            self.updates.append(update)
-        self._before_update = []
+        (parameters, before, began), self._thread.updating = self._thread.updating, ([], [], 0.0)
+        seconds = time.perf_counter() - began
+        names = [self._name_of(p) for p in parameters]
+        self.updates += updates_of(type(optimizer).__name__, parameters, names, before, seconds)
 
     def finish(self) -> None:
         """Nothing more will come."""
         self._settle()
         self._tensors.clear()
+        self._thread.open.clear()  # of calls that failed
+
+    @property
+    def inside(self) -> int | None:
+        """The composite whose parts this thread runs, by its record's number."""
+        return self._thread.inside
+
+    @inside.setter
+    def inside(self, number: int | None) -> None:
+        self._thread.inside = number
 
     # ------------------------------------------------ gradients
 
     def _add_gradient(self, record: OperationRecord, call: Call) -> None:
+        node: Any = call.node
         record.gradient_seconds = (record.gradient_seconds or 0.0) + self._thread.seconds
-        self._waiting = record, call.node
+        record.gradient_call = call.number
+        record.gradient_recorded = any(isinstance(gy, Tensor) for gy in call.arrays)
+        self._thread.waiting = record, node
         if not self.statistics or not self.filters.admit(record):
             return
         for kept, gy in zip(record.outputs, call.arrays, strict=True):
             if (array := _raw(gy)) is not None:
                 kept.gradient = statistics_of(call.backend, array)
                 if self.values:
-                    kept.held_gradient = self.budget.hold(array, None)
-        for operand, edge, gradient in zip(record.inputs, call.node.edges, call.outputs, strict=True):  # type: ignore[union-attr]
-            leaf = edge is not None and isinstance(edge[0], Tensor)
-            array = _raw(gradient)
-            if isinstance(operand, TensorRecord) and edge is not None and array is not None:
-                if leaf:
+                    kept.held_gradient = self.budget.hold(array, _storage(gy))
+        for i, (operand, edge, gradient) in enumerate(zip(record.inputs, node.edges, call.outputs)):
+            if not isinstance(operand, TensorRecord) or edge is None or gradient is None:
+                continue
+            outer = operand.parent is None or isinstance(edge[0], Tensor)
+            if outer or self.values:  # as it is handed on: of the input's shape and dtype
+                array = backward._fit(node, i, _raw(gradient), call.backend.xp)
+                if outer:
                     operand.gradient = statistics_of(call.backend, array)
                 if self.values:
-                    operand.held_gradient = self.budget.hold(array, None)
+                    operand.held_gradient = self.budget.hold(array, _storage(gradient))
 
     def _settle(self) -> None:
         """Of the latest gradient: what its node kept has been let go by now, or is retained."""
-        if self._waiting is not None:
-            record, node = self._waiting
-            self._waiting = None
+        if self._thread.waiting is not None:
+            (record, node), self._thread.waiting = self._thread.waiting, None
             if node.kept is None:
                 record.bytes_freed = record.bytes_saved
 
@@ -211,9 +224,11 @@ class Tracer:
         if not isinstance(x, Tensor):
             return ValueRecord(name, x)
         record = self._tensor(name, x, None)
-        if x._node is None and (parameter := parameter_name(x)) is not None:
-            record.parameter = parameter
-            self._names[id(x)] = weakref.ref(x), parameter
+        if x._node is None:
+            parameter = parameter_name(x)
+            if parameter is not None and call.scope is not None:
+                self._parameters[record.tensor] = _join(self._roots[id(call.scope.root)][1], parameter)
+            record.parameter = self._parameters.get(record.tensor)
         return record
 
     def _result(self, i: int, y: Tensor, number: int, call: Call) -> TensorRecord:
@@ -246,8 +261,8 @@ class Tracer:
                 kept.held = self.budget.hold(tensor.array, storage_of(tensor))
 
     def _name_of(self, p: Any) -> str | None:
-        known = self._names.get(id(p))
-        return known[1] if known is not None and known[0]() is p else None
+        known = self._tensors.get(id(p.array))
+        return self._parameters.get(known[1]) if known is not None and known[0]() is p.array else None
 
     def _drawn_from(self, backend: Backend) -> dict[str, Any] | None:
         """The generator's state before it was drawn from, if it was since the record before this one."""
@@ -266,6 +281,10 @@ def statistics_of(backend: Backend, array: Any) -> Statistics | None:
 
 def _raw(x: Any) -> Any:
     return x.array if isinstance(x, Tensor) else x
+
+
+def _storage(x: Any) -> Storage | None:
+    return storage_of(x) if isinstance(x, Tensor) else None
 
 
 def _is_view(call: Call, y: Any) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from minigrad.tracing.sampling import positions
 from minigrad.tracing.statistics import Statistics
 
 
@@ -33,3 +36,30 @@ class UpdateRecord:
         if self.change is None or self.weight is None:
             return float("nan")
         return self.change.norm / self.weight.norm if self.weight.norm else float("inf")
+
+
+def updates_of(
+    optimizer: str,
+    parameters: Sequence[Any],
+    names: Sequence[str | None],
+    before: Sequence[Any],
+    seconds: float,
+) -> list[UpdateRecord]:
+    """The records of a step that took so long. before: the parameters' values before it; empty for no statistics."""
+    share = seconds / max(sum(p.array.size for p in parameters), 1)
+    updates = [
+        UpdateRecord(optimizer, name, p.shape, share * p.array.size)
+        for p, name in zip(parameters, names, strict=True)
+    ]
+    for backend in dict.fromkeys(p.backend for p in parameters) if before else ():
+        own = [i for i, p in enumerate(parameters) if p.backend is backend]
+        numbers, samples = backend.change_statistics(
+            [parameters[i].array for i in own],
+            [parameters[i].grad.array for i in own],
+            [before[i] for i in own],
+            [positions(parameters[i].array.size) for i in own],
+        )
+        for i, rows, sample in zip(own, numbers, samples, strict=True):
+            pairs = zip(rows, backend.to_host(sample), strict=True)
+            updates[i].weight, updates[i].gradient, updates[i].change = (Statistics(*pair) for pair in pairs)
+    return updates

@@ -17,7 +17,8 @@ from minigrad.serialization import read_file, write_file
 from minigrad.train.environment import differences, environment
 from minigrad.train.state_file import load_state, save_state
 
-_PARTS = ("config.json", "environment.json", "metrics.jsonl", "checkpoints")
+_RECORD = ("record.sqlite", "record.sqlite-wal", "record.sqlite-shm", "snapshots", "graphs")
+_PARTS = ("config.json", "environment.json", "metrics.jsonl", *_RECORD, "checkpoints")
 _CHECKPOINT = re.compile(r"epoch-(\d+)-batch-(\d+)\.safetensors")
 
 
@@ -28,6 +29,7 @@ class RunFolder:
         environment.json   one entry for each time it was started: versions, hardware, threads, git revision, command
         metrics.jsonl      what it measured: one JSON object a line, appended as training goes
         checkpoints/       whole states of training: epoch-<finished>-batch-<done of the next>.safetensors, and best
+        record.sqlite, snapshots/, graphs/   what a `minigrad.record.Recorder` wrote, if there was one
 
     Made by `RunFolder.create` and `RunFolder.open`.
 
@@ -230,6 +232,22 @@ def _set_aside(folder: Path) -> None:
         before.mkdir()
         for part in parts:
             part.rename(before / part.name)
+
+
+def set_record_aside(folder: Path) -> None:
+    """Move an earlier run's record, if there is one, to `before/`, in place of the one there."""
+    before = folder / "before"
+    parts = [folder / name for name in _RECORD if (folder / name).exists()]
+    if not parts:
+        return
+    before.mkdir(exist_ok=True)
+    for old in (before / name for name in _RECORD):
+        if old.is_dir():
+            shutil.rmtree(old)
+        else:
+            old.unlink(missing_ok=True)
+    for part in parts:
+        part.rename(before / part.name)
 
 
 def _json(value: Any) -> bytes:

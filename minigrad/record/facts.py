@@ -1,0 +1,84 @@
+"""What a step showed, as rules see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend.statistics import FIELDS
+
+
+class Numbers:
+    """The statistics of one signal: count, nans, infs, zeros, minimum, maximum, mean, std, skewness, kurtosis, norm."""
+
+    __slots__ = ("_row",)
+
+    def __init__(self, row: np.ndarray) -> None:
+        self._row = row
+
+    def __getattr__(self, name: str) -> float:
+        try:
+            return float(self._row[FIELDS.index(name)])
+        except ValueError:
+            raise AttributeError(f"a signal has no {name!r}; it has {', '.join(FIELDS)}") from None
+
+    def __repr__(self) -> str:
+        return ", ".join(f"{name} {value:.4g}" for name, value in zip(FIELDS, self._row))
+
+
+class SignalFacts:
+    """What a step showed of one parameter or one layer.
+
+    name: the parameter's dotted name, or the layer's path.
+    step: from 1.
+
+    A parameter has `weight`, `gradient` and `change`, a layer `input`, `output`, `input_gradient` and `output_gradient`:
+    each is a Numbers, or None where it was not looked at in this step. `zeros` holds for each unit of a layer the share
+    of its outputs that were 0, or None.
+    """
+
+    weight: Numbers | None = None
+    gradient: Numbers | None = None
+    change: Numbers | None = None
+    input: Numbers | None = None
+    output: Numbers | None = None
+    input_gradient: Numbers | None = None
+    output_gradient: Numbers | None = None
+    zeros: np.ndarray | None = None
+
+    def __init__(self, name: str, step: int) -> None:
+        self.name, self.step = name, step
+
+    @property
+    def update_ratio(self) -> float:
+        """The norm of the change over the norm of the values; NaN where there is none."""
+        if self.change is None or self.weight is None:
+            return float("nan")
+        norm = self.weight.norm
+        return self.change.norm / norm if norm else float("nan")
+
+
+class Facts:
+    """What a step showed.
+
+    step:       from 1.
+    loss:       of the step, None where it was not told.
+    parameters: by dotted name.
+    layers:     by path.
+    """
+
+    def __init__(self, step: int, loss: float | None) -> None:
+        self.step, self.loss = step, loss
+        self.parameters: dict[str, SignalFacts] = {}
+        self.layers: dict[str, SignalFacts] = {}
+
+    def add(self, kind: str, name: str, row: np.ndarray) -> None:
+        """Add the statistics of a signal; what is exact comes after what was sampled, and replaces it."""
+        among = self.parameters if kind in ("weight", "gradient", "change") else self.layers
+        facts: Any = among.setdefault(name, SignalFacts(name, self.step))
+        setattr(facts, kind, Numbers(row))
+
+    def add_zeros(self, layer: str, zeros: np.ndarray) -> None:
+        """Add the share of zeros of each unit of a layer's output."""
+        self.layers.setdefault(layer, SignalFacts(layer, self.step)).zeros = zeros

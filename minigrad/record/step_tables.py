@@ -1,0 +1,159 @@
+"""Writing a step's numbers: which signal they belong to, and how they lie in matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minigrad.backend.statistics import FIELDS
+from minigrad.interpret.influence_measure import WEIGHT_METHODS
+from minigrad.nn.module import Module
+from minigrad.record.facts import Facts
+from minigrad.record.layer_watch import KINDS, Look, numbers_of
+from minigrad.record.parameter_watch import ParameterWatch
+from minigrad.record.writer import RunWriter
+from minigrad.tracing.statistics import Statistics
+
+BINS = 64
+PARAMETER_KINDS = ("weight", "gradient", "change")
+_HISTOGRAM = ("lower", "upper", *(f"bin_{i}" for i in range(BINS)))
+
+Key = tuple[str, str]  # kind and name of a signal
+
+
+class StepTables:
+    """Writes numbers of signals into a run's matrices.
+
+    elements: how many elements of each signal are kept beside its histogram.
+    top:      how many of the most influential units are listed.
+    """
+
+    def __init__(self, writer: RunWriter, model: Module, elements: int, top: int) -> None:
+        self.writer, self.model, self.elements, self.top = writer, model, elements, top
+        self._known: dict[Key, tuple[int, int]] = {}  # number and units
+
+    def _signal(self, key: Key, shape: tuple[int, ...], units: int) -> None:
+        if key not in self._known:
+            self._known[key] = self.writer.signal(*key, shape, units), units
+
+    # ------------------------------------------------ parameters
+
+    def parameters(
+        self, step: int, watch: ParameterWatch, kinds: tuple[str, ...], sampled: bool, facts: Facts | None
+    ) -> None:
+        """Statistics of all parameters, of these kinds, and if `sampled` histograms and elements."""
+        numbers, samples = watch.statistics(sampled)
+        self._know_parameters(watch)
+        which = [PARAMETER_KINDS.index(kind) for kind in kinds]
+        keys = [(kind, name) for name in watch.names for kind in kinds]
+        rows = numbers[:, which].reshape(-1, len(FIELDS))
+        self._matrix(step, "statistics", FIELDS, keys, rows)
+        if facts is not None:
+            for key, row in zip(keys, rows, strict=True):
+                facts.add(*key, row)
+        if sampled:
+            self._samples(step, keys, rows, [parts[i] for parts in samples for i in which])
+
+    def unit_norms(self, step: int, watch: ParameterWatch) -> None:
+        """The norm of each unit's gradient and change."""
+        self._know_parameters(watch)
+        for kind, norms in zip(("gradient", "change"), watch.unit_norms(), strict=True):
+            self._matrix(
+                step, "unit_norms", ("norm",), [(kind, name) for name in watch.names], norms, by_unit=True
+            )
+
+    def _know_parameters(self, watch: ParameterWatch) -> None:
+        for name, p, _ in watch.watched:
+            for kind in PARAMETER_KINDS:
+                self._signal((kind, name), p.shape, p.shape[0] if p.shape else 1)
+
+    # ------------------------------------------------ layers
+
+    def layers(self, step: int, looks: dict[Key, Look], facts: Facts) -> None:
+        """Statistics of what was seen of layers, and where all of it was looked at, histograms, elements and zeros."""
+        place = {
+            layer: i for i, (_, layer) in enumerate(looks)
+        }  # last seen in backward, which goes the other way
+        keys = sorted(looks, key=lambda key: (KINDS.index(key[0]), -place[key[1]]))
+        for key in keys:
+            self._signal(key, looks[key].shape, looks[key].units)
+        exact = {key: numbers for key in keys if (numbers := looks[key].numbers) is not None}
+        rows = numbers_of([looks[key].sample for key in keys])
+        self._matrix(step, "sampled", FIELDS, keys, rows)
+        for key, row in zip(keys, rows, strict=True):
+            facts.add(*key, exact.get(key, row))
+        if exact:
+            whole = np.stack(list(exact.values()))
+            self._matrix(step, "full", FIELDS, list(exact), whole)
+            self._samples(step, list(exact), whole, [looks[key].sample for key in exact])
+        shares = {k: z for k in keys if (z := looks[k].zeros) is not None and len(z) == looks[k].units}
+        if shares:
+            flat = np.concatenate(list(shares.values()))
+            self._matrix(step, "dead", ("share",), list(shares), flat, by_unit=True)
+            for (_, layer), zeros in shares.items():
+                facts.add_zeros(layer, zeros)
+
+    # ------------------------------------------------ influence
+
+    def influence(self, step: int, method: str, scores: dict[str, np.ndarray]) -> None:
+        """The scores of all units, and the list of the highest."""
+        keys = [self._scored(method, layer, len(values)) for layer, values in scores.items()]
+        if not keys:
+            return
+        flat = np.concatenate(list(scores.values()))
+        self._matrix(step, f"influence.{method}", ("score",), keys, flat, by_unit=True)
+        places = [(self._known[key][0], unit) for key in keys for unit in range(self._known[key][1])]
+        order = np.argsort(np.where(np.isnan(flat), np.inf, -np.abs(flat)), kind="stable")[: self.top]
+        found = [(places[i], float(flat[i])) for i in order if np.isfinite(flat[i])]
+        self.writer.influence(
+            step,
+            method,
+            [(signal, rank, unit, score) for rank, ((signal, unit), score) in enumerate(found, 1)],
+        )
+
+    def _scored(self, method: str, layer: str, units: int) -> Key:
+        """The signal that a layer's scores belong to: its output; for scores of weights, its first parameter."""
+        key = ("output", layer)
+        if method in WEIGHT_METHODS or method == "loss_change":
+            names = [name for name, _ in self.model.get_submodule(layer).named_parameters(recurse=False)]
+            own = "weight" if "weight" in names else names[0]
+            key = ("weight", f"{layer}.{own}" if layer else own)
+        self._signal(key, (units,), units)
+        return key
+
+    # ------------------------------------------------ matrices
+
+    def _samples(
+        self, step: int, keys: list[Key], numbers: np.ndarray, samples: Sequence[np.ndarray]
+    ) -> None:
+        """Histograms, and a few of the elements, always at the same places."""
+        histograms = np.empty((len(keys), len(_HISTOGRAM)))
+        few = []
+        for row, own, sample in zip(histograms, numbers, samples, strict=True):
+            counts, edges = Statistics(
+                np.nan_to_num(own, nan=0.0) if own[0] != own[0] else own, sample
+            ).histogram(BINS)
+            row[:] = [edges[0], edges[-1], *counts]
+            places = np.linspace(0, len(sample) - 1, min(len(sample), self.elements))
+            few.append(sample[places.astype(np.int64)])
+        self._matrix(step, "histograms", _HISTOGRAM, keys, histograms)
+        rows = [(self._known[key][0], len(values)) for key, values in zip(keys, few, strict=True)]
+        layout = self.writer.layout("samples", "float32", ("value",), rows)
+        self.writer.matrix(step, layout, np.concatenate(few).astype(np.float32))
+
+    def _matrix(
+        self,
+        step: int,
+        name: str,
+        columns: Sequence[str],
+        keys: Sequence[Key],
+        array: np.ndarray,
+        *,
+        by_unit: bool = False,
+    ) -> None:
+        """A row for each signal, or for each unit of each."""
+        rows = [(number, units if by_unit else 1) for number, units in (self._known[key] for key in keys)]
+        layout = self.writer.layout(name, "float32", columns, rows)
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite
+            self.writer.matrix(step, layout, np.asarray(array, np.float32))
