@@ -10,6 +10,7 @@ from importlib import import_module
 COMMANDS = {
     "convert": ("minigrad.convert", "write a PyTorch checkpoint's weights as safetensors"),
     "doctor": ("minigrad.doctor", "show versions, devices and data, and how to add what is missing"),
+    "export": ("minigrad.record.export", "write a recorded run as CSV, Parquet or TensorBoard files"),
     "ops": ("minigrad.op_table", "print the table of operations, in Markdown"),
 }
 

@@ -59,7 +59,8 @@ class Call:
         self.results: tuple[Any, ...] = ()
         seen: tuple[int | None, scopes.Scope | None] = (None, scopes.current()) if node is None else node.seen
         self.forward_number, self.scope = seen
-        self.observers = observers  # those of now: one may come or go while it runs
+        # Those of now: one may come or go while it runs
+        self.observers = observers if _seen.by is None else (_seen.by,)
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -121,6 +122,25 @@ def intercept(interceptor: Interceptor) -> Iterator[None]:
         yield
     finally:
         interceptors = _without_last(interceptors, interceptor)
+
+
+class _Seen(threading.local):
+    """Who alone sees what this thread does; None for everybody."""
+
+    by: Observer | None = None
+
+
+_seen = _Seen()
+
+
+@contextmanager
+def seen_by(observer: Observer) -> Iterator[None]:
+    """Within the block, operations of this thread are seen by this observer alone: they are its own doing."""
+    before, _seen.by = _seen.by, observer
+    try:
+        yield
+    finally:
+        _seen.by = before
 
 
 def _without_last(all_: tuple, one: Any) -> tuple:

@@ -52,7 +52,8 @@ class _Root:
 
     def scope(self, parts: tuple[Any, ...], outer: str) -> Scope:
         """The scope of modules that run within the one at the path `outer`."""
-        paths = [self.paths.get(id(part)) or _named(part, outer) for part in parts]
+        found = [(part, self.paths.get(id(part))) for part in parts]
+        paths = [_named(part, outer) if path is None else path for part, path in found]
         return Scope(self.module, tuple(paths), self.entry)
 
 

@@ -16,7 +16,7 @@ class Storage:
     Memory that came from outside (`from_numpy`) or was handed out writable (DLPack) can change without our
     counting, so its stamp holds a checksum too.
 
-    before_write: what is to be called, once, before minigrad writes to it: who wants to keep the values takes a copy then.
+    before_write: what is to be called, once, before minigrad writes to it: who wants the values copies them then.
     """
 
     __slots__ = ("before_write", "external", "version")

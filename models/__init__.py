@@ -1,6 +1,7 @@
 """Architectures, built from `minigrad.nn` only. `models.build(name)` makes any of `models.NAMES`."""
 
 from models.by_name import NAMES, build
+from models.char_model import CharTransformer
 from models.cnn import SimpleCNN, simple_cnn
 from models.lenet import LeNet5, lenet5
 from models.mlp import MLP, mlp
@@ -24,6 +25,7 @@ from models.resnet import (
 __all__ = [
     "MLP",
     "NAMES",
+    "CharTransformer",
     "LeNet5",
     "ResNet",
     "SimpleCNN",

@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,23 +58,25 @@ def fit(
     loss: Callable = F.cross_entropy,
     metrics: Any = ("accuracy",),
     keep_best: str | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Fitted:
     """Train `model` as the options say; it then has the weights to be judged, which lie in `out`/model.safetensors.
 
     watched:   measured after each epoch.
     keep_best: the name of a number of an epoch, as "val_accuracy": take the weights of the epoch that is best by it,
                and heed --patience. None: take the last ones.
+    callbacks: further ones, such as a Recorder.
 
     The run is kept in `out`/run, from which --resume goes on.
     """
     weights = out / "model.safetensors"
     run, state = open_run(out / "run", settings_of(options), options.resume)
     history, best = History(), EarlyStopping(keep_best, options.patience) if keep_best else None
-    callbacks: list[Callback] = [history, ProgressBar(), Checkpoint(weights)]
+    all_callbacks: list[Callback] = [history, ProgressBar(), Checkpoint(weights), *callbacks]
     # Every so many steps: what a kill can cost at most
-    callbacks += [RunLog(run, every=20), RunCheckpoint(run, every=200), *([best] if best else [])]
+    all_callbacks += [RunLog(run, every=20), RunCheckpoint(run, every=200), *([best] if best else [])]
     schedule = SCHEDULES[options.schedule](optimizer, options.epochs * len(train))
-    trainer = Trainer(model, optimizer, loss, scheduler=schedule, metrics=metrics, callbacks=callbacks)
+    trainer = Trainer(model, optimizer, loss, scheduler=schedule, metrics=metrics, callbacks=all_callbacks)
     began = time.perf_counter() - _seconds_before(state)
     with mg.profile() if options.profile else nullcontext() as profile:
         interrupted, problem = _fit(trainer, train, options.epochs, watched, state)

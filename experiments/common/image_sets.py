@@ -9,6 +9,7 @@ from typing import NamedTuple
 from minigrad.data import (
     ArrayDataset,
     BatchTransform,
+    CenterCrop,
     Compose,
     DataLoader,
     Normalize,
@@ -101,15 +102,18 @@ def make_loaders(
     dataset: str,
     options: Namespace,
     *,
+    crop: int | None = None,
     extra: Sequence[Transform] = (),
     batch_transform: BatchTransform | None = None,
 ) -> Loaders:
     """Batches of --batch-size, in an order given by --seed.
 
+    crop:            of each image only the middle, so many pixels wide and high; cut out after it was shifted.
     extra:           transforms of the normalised training images, such as Cutout.
     batch_transform: mixes training images and their targets.
     """
-    plain = Compose([ToFloat(), Normalize.of(dataset)])
+    middle = [] if crop is None else [CenterCrop(crop)]
+    plain = Compose([*middle, ToFloat(), Normalize.of(dataset)])
     varied = Compose([*IMAGE_SETS[dataset].augment, plain, *extra])
     train = DataLoader(
         parts.train,

@@ -13,7 +13,7 @@ from minigrad.train import RunFolder
 
 DEFAULT = "(default: %(default)s)"
 # Where things lie, and how a run is looked at, are no part of what it computes
-NOT_SETTINGS = ("out", "data", "resume", "profile")
+NOT_SETTINGS = ("out", "data", "resume", "profile", "prompt", "temperature")
 
 
 def new_parser(doc: str | None) -> argparse.ArgumentParser:
@@ -130,6 +130,18 @@ def fraction(text: str) -> float:
     value = positive_float(text)
     if value >= 1:
         raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, not {text!r}")
+    return value
+
+
+def share(text: str) -> float:
+    """An argparse type: a number from 0 up to, but not, 1.
+
+    >>> share("0")
+    0.0
+    """
+    value = from_zero(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 and below 1, not {text!r}")
     return value
 
 

@@ -72,6 +72,11 @@ class Backend:
         """
         return statistics.statistics(self.xp, array, positions)
 
+    def statistics_of_all(self, arrays: Sequence) -> np.ndarray:
+        """The numbers of each of many small arrays, float64 (len(arrays), NUMBERS)."""
+        none = np.empty(0, np.int64)
+        return np.array([self.statistics(array, none)[0] for array in arrays]).reshape(-1, statistics.NUMBERS)
+
     def change_statistics(
         self, weights: Sequence, gradients: Sequence, previous: Sequence, positions: Sequence
     ) -> tuple[np.ndarray, list[Any]]:

@@ -49,6 +49,14 @@ class CpuBackend(Backend):
 
         return statistics(array, positions)
 
+    def statistics_of_all(self, arrays: Sequence) -> np.ndarray:
+        if not self.kernels or sum(a.size for a in arrays) <= _FEW_PARAMETERS:
+            return super().statistics_of_all(arrays)
+        from minigrad.backend.native.statistics import statistics_of_all
+
+        found = statistics_of_all(arrays)
+        return super().statistics_of_all(arrays) if found is None else found
+
     def change_statistics(
         self, weights: Sequence, gradients: Sequence, previous: Sequence, positions: Sequence
     ) -> tuple[np.ndarray, list[Any]]:

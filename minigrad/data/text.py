@@ -136,12 +136,10 @@ class TextCorpus:
             )
         tokens = self.vocabulary.encode(text)
         windows = np.lib.stride_tricks.sliding_window_view(tokens, context_length + 1)[::stride]
-        return ArrayDataset(
-            windows[:, :-1],
-            windows[:, 1:],
-            classes=self.vocabulary.characters,
-            name=f"{split} part of {self.name}",
-        )
+        dataset = ArrayDataset(windows[:, :-1], windows[:, 1:], name=f"{split} part of {self.name}")
+        # Told afterwards: they fit by construction, and to check each character in all windows would take a while
+        dataset.classes = self.vocabulary.characters
+        return dataset
 
 
 def load_text(

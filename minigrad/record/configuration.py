@@ -21,7 +21,7 @@ class RecorderConfiguration:
 
     parameters, layers: shell patterns of parameters' dotted names and of layers' paths to record.
     statistics_every:   statistics of each parameter, its gradient and its change, over all their elements.
-    layers_every:       statistics of each layer's input and output and of their gradients, from `look` elements of each.
+    layers_every:       statistics of each layer's input and output and of their gradients, from `look` elements each.
     look:               how many.
     units_every:        for each unit (output channel, neuron) the norm of its weights' gradient and change, and its
                         influence.
@@ -46,7 +46,7 @@ class RecorderConfiguration:
     layers: str | Iterable[str] = "*"
     statistics_every: int | None = 1
     layers_every: int | None = 1
-    look: int = 512
+    look: int = 256
     units_every: int | None = 10
     influence: tuple[str, ...] = ("taylor",)
     top: int = 16
@@ -75,7 +75,7 @@ class RecorderConfiguration:
             if kind in ("Every", "int | None") and value is None:
                 continue
             if kind in ("Every", "int | None", "int") and (not _whole(value) or value < 1):
-                allowed = f"a whole number from 1{', None' if 'int' != kind else ''}"
+                allowed = f"a whole number from 1{', None' if kind != 'int' else ''}"
                 allowed += ' or "epoch"' if kind == "Every" else ""
                 raise ArgumentError(f"{field.name} must be {allowed}, not {value!r}")
 

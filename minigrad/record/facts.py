@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class SignalFacts:
     name: the parameter's dotted name, or the layer's path.
     step: from 1.
 
-    A parameter has `weight`, `gradient` and `change`, a layer `input`, `output`, `input_gradient` and `output_gradient`:
+    A parameter has `weight`, `gradient` and `change`, a layer `input`, `output`, `input_gradient`, `output_gradient`:
     each is a Numbers, or None where it was not looked at in this step. `zeros` holds for each unit of a layer the share
     of its outputs that were 0, or None.
     """
@@ -70,15 +71,37 @@ class Facts:
 
     def __init__(self, step: int, loss: float | None) -> None:
         self.step, self.loss = step, loss
-        self.parameters: dict[str, SignalFacts] = {}
-        self.layers: dict[str, SignalFacts] = {}
+        self._rows: list[tuple[Sequence[tuple[str, str]], np.ndarray]] = []
+        self._zeros: dict[str, np.ndarray] = {}
 
-    def add(self, kind: str, name: str, row: np.ndarray) -> None:
-        """Add the statistics of a signal; what is exact comes after what was sampled, and replaces it."""
-        among = self.parameters if kind in ("weight", "gradient", "change") else self.layers
-        facts: Any = among.setdefault(name, SignalFacts(name, self.step))
-        setattr(facts, kind, Numbers(row))
+    def add(self, keys: Sequence[tuple[str, str]], rows: np.ndarray) -> None:
+        """Add statistics, a row for each signal (kind, name); a later row replaces an earlier one."""
+        self._rows.append((keys, rows))
 
     def add_zeros(self, layer: str, zeros: np.ndarray) -> None:
         """Add the share of zeros of each unit of a layer's output."""
-        self.layers.setdefault(layer, SignalFacts(layer, self.step)).zeros = zeros
+        self._zeros[layer] = zeros
+
+    @cached_property
+    def parameters(self) -> dict[str, SignalFacts]:
+        """Made when first asked for: most steps are asked by nobody."""
+        return self._of("weight", "gradient", "change")
+
+    @cached_property
+    def layers(self) -> dict[str, SignalFacts]:
+        """Likewise."""
+        found = self._of("input", "output", "input_gradient", "output_gradient")
+        for layer, zeros in self._zeros.items():
+            found.setdefault(layer, SignalFacts(layer, self.step)).zeros = zeros
+        return found
+
+    def _of(self, *kinds: str) -> dict[str, SignalFacts]:
+        found: dict[str, SignalFacts] = {}
+        for keys, rows in self._rows:
+            for (kind, name), row in zip(keys, rows, strict=True):
+                if kind in kinds:
+                    facts = found.get(name)
+                    if facts is None:
+                        facts = found[name] = SignalFacts(name, self.step)
+                    setattr(facts, kind, Numbers(row))
+        return found

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigrad import dtypes
-from minigrad.backend.statistics import FIELDS, NUMBERS
 from minigrad.interpret.influence_units import unit_dim
 from minigrad.nn.module import Module
 from minigrad.observe import Call
@@ -19,8 +19,8 @@ KINDS = ("input", "output", "input_gradient", "output_gradient")
 
 
 class Look(NamedTuple):
-    """What was seen of one signal: its shape, how many units it has, some of its elements, and on request the numbers over
-    all elements and each unit's share of zeros."""
+    """What was seen of one signal: its shape, how many units it has, some of its elements, and on request the numbers
+    over all elements and each unit's share of zeros."""
 
     shape: tuple[int, ...]
     units: int
@@ -54,6 +54,7 @@ class LayerWatch:
     def forget(self) -> None:
         """Forget what was seen."""
         self.looks: dict[tuple[str, str], Look] = {}
+        self._samples: dict[int, tuple[weakref.ref, Any]] = {}
         self._layer_of: dict[int, str] = {}  # by the number of the layer's last operation
         self._first: dict[int, str] = {}  # by that of its first
         self._entry: dict[str, tuple[Any, int]] = {}  # of a layer: the scope it is in, and its last operation
@@ -96,10 +97,19 @@ class LayerWatch:
             numbers, sample = backend.statistics(array, positions(array.size))
             zeros = _zeros_by_unit(call, array) if kind == "output" else None
         else:
-            sample = array.ravel(order="K")[positions(array.size, self.look)]
+            sample = self._sample(array)
         units = array.shape[unit_dim(call.op.name, array.shape)] if array.ndim > 1 else 1
         host = np.asarray(backend.to_host(sample), np.float32)
         self.looks[kind, layer] = Look(array.shape, units, host, numbers, zeros)
+
+    def _sample(self, array: Any) -> Any:
+        """A layer's output is the next one's input, and so are their gradients: looked at once."""
+        known = self._samples.get(id(array))
+        if known is not None and known[0]() is array:
+            return known[1]
+        sample = array.ravel(order="K").take(positions(array.size, self.look))
+        self._samples[id(array)] = weakref.ref(array), sample
+        return sample
 
 
 def _zeros_by_unit(call: Call, y: Any) -> np.ndarray:
@@ -109,45 +119,3 @@ def _zeros_by_unit(call: Call, y: Any) -> np.ndarray:
     dim = unit_dim(call.op.name, y.shape) % y.ndim
     axes = tuple(d for d in range(y.ndim) if d != dim)
     return call.backend.to_host((y == 0).mean(axis=axes))
-
-
-def numbers_of(samples: list[np.ndarray]) -> np.ndarray:
-    """Statistics of many small samples at once, float32 (len(samples), NUMBERS): as `Backend.statistics` has them, of the
-    sample alone."""
-    found = np.full((len(samples), NUMBERS), np.nan, np.float32)
-    sizes = np.array([s.size for s in samples])
-    for size in np.unique(sizes):
-        rows = np.flatnonzero(sizes == size)
-        found[rows] = _numbers_of(np.stack([samples[i] for i in rows]).astype(np.float64))
-    return found
-
-
-def _numbers_of(x: np.ndarray) -> np.ndarray:
-    """Of each row. Where all is finite, as it should be, in a few passes."""
-    finite = np.isfinite(x)
-    n = finite.sum(axis=1)
-    nans = np.isnan(x).sum(axis=1)
-    full = bool(finite.all())
-    with np.errstate(all="ignore"):
-        kept = x if full else np.where(finite, x, 0.0)
-        mean = kept.sum(axis=1) / n
-        d = kept - mean[:, None]
-        if not full:
-            d[~finite] = 0.0
-        d2 = d * d
-        variance = d2.sum(axis=1) / n
-        std = np.sqrt(variance)
-        columns = {
-            "count": np.full(len(x), x.shape[1]),
-            "nans": nans,
-            "infs": x.shape[1] - n - nans,
-            "zeros": (x == 0).sum(axis=1),
-            "minimum": x.min(axis=1) if full else np.where(finite, x, np.inf).min(axis=1),
-            "maximum": x.max(axis=1) if full else np.where(finite, x, -np.inf).max(axis=1),
-            "mean": mean,
-            "std": std,
-            "skewness": (d2 * d).sum(axis=1) / n / std**3,
-            "kurtosis": (d2 * d2).sum(axis=1) / n / variance**2,
-            "norm": np.sqrt((kept * kept).sum(axis=1)),
-        }
-    return np.stack([columns[name] for name in FIELDS], axis=1)

@@ -53,7 +53,7 @@ class ParameterWatch:
         return np.concatenate(gradients).astype(np.float32), np.concatenate(changes).astype(np.float32)
 
     def statistics(self, sampled: bool) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Numbers (parameters, 3, NUMBERS), rows weight, gradient, change; if `sampled`, of each parameter elements (3, n).
+        """Numbers (parameters, 3, NUMBERS), rows weight, gradient, change; if `sampled`, elements (3, n) of each.
 
         From now on, changes are counted from here.
         """

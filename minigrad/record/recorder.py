@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Recorder(Callback):
-    """Records a training run, to be opened afterwards (or meanwhile) with `mg.record.open` and `python -m minigrad view`.
+    """Records a training run, to be opened then or meanwhile: `mg.record.open(run)`, `python -m minigrad view run`.
 
     As a callback of a Trainer:
 

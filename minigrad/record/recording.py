@@ -91,17 +91,6 @@ class Recording:
         seconds = None if self._watching is None else time.perf_counter() - self._began
         traced = self._trace
         self.abandon()
-        self.writer.step(
-            step,
-            epoch=epoch,
-            batch=batch,
-            seconds=seconds,
-            loss=loss,
-            rates=[] if self.optimizer is None else [g["lr"] for g in self.optimizer.param_groups],
-            memory=memory_in_use(),
-            samples=samples,
-            random=self._backend.rng.bit_generator.state,
-        )
         facts = Facts(step, loss)
         if not self.full:
             units = due(self.configuration.units_every, step)
@@ -116,6 +105,17 @@ class Recording:
             self._write_states(step, lambda every: isinstance(every, int) and step % every == 0)
             if step % _BUDGET_EVERY == 0:
                 self._check_budget(step)
+        self.writer.step(  # last: a step that is there has all its numbers
+            step,
+            epoch=epoch,
+            batch=batch,
+            seconds=seconds,
+            loss=loss,
+            rates=[] if self.optimizer is None else [g["lr"] for g in self.optimizer.param_groups],
+            memory=memory_in_use(),
+            samples=samples,
+            random=self._backend.rng.bit_generator.state,
+        )
         return facts
 
     def abandon(self) -> None:

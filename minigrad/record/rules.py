@@ -153,9 +153,9 @@ class _DeadUnits(Rule):
                 for unit in dead[:1]:
                     yield (
                         layer.name,
-                        None,
-                        f"{layer.name}: {len(dead)} of {len(layer.zeros)} units gave nothing but zeros for a whole batch, "
-                        f"unit {unit} among them",
+                        int(unit),
+                        f"{layer.name}: {len(dead)} of {len(layer.zeros)} units gave nothing but zeros for a whole "
+                        f"batch, unit {unit} among them",
                     )
 
 
@@ -210,7 +210,7 @@ class _ExplodingGradient(_Spike):
 def exploding_gradient(
     pattern: str = "*", *, factor: float = 100.0, window: int = 100, severity: str = "warning"
 ) -> Rule:
-    """A rule: no parameter's gradient norm is above `factor` times the median of the last `window` steps, or not finite."""
+    """A rule: no parameter's gradient norm is above `factor` times the median of the last `window` steps, or NaN."""
     return _ExplodingGradient("exploding gradient", severity, pattern, factor, window, 10)
 
 
@@ -241,8 +241,8 @@ class _FrozenLayer(Rule):
                 yield (
                     parameter.name,
                     None,
-                    f"{parameter.name} has hardly moved for {self.steps} steps: changes below {self.ratio:g} of its norm, "
-                    f"now {ratio:.2g}",
+                    f"{parameter.name} has hardly moved for {self.steps} steps: changes below {self.ratio:g} of its "
+                    f"norm, now {ratio:.2g}",
                 )
 
 
@@ -256,7 +256,7 @@ def frozen_layer(
 
 
 def _complete(signal: SignalFacts) -> bool:
-    kinds = ("weight", "gradient", "change")
+    kinds: tuple[str, ...] = ("weight", "gradient", "change")
     if signal.weight is None:
         kinds = ("input", "output", "input_gradient", "output_gradient")
     return all(getattr(signal, kind) is not None for kind in kinds)
@@ -264,7 +264,10 @@ def _complete(signal: SignalFacts) -> bool:
 
 def _told(signal: SignalFacts) -> str:
     if signal.weight is not None and signal.gradient is not None:
-        return f"update ratio {signal.update_ratio:.3g}, weight norm {signal.weight.norm:.3g}, gradient norm {signal.gradient.norm:.3g}"
+        return (
+            f"update ratio {signal.update_ratio:.3g}, weight norm {signal.weight.norm:.3g}, "
+            f"gradient norm {signal.gradient.norm:.3g}"
+        )
     parts = [
         f"{kind} mean {n.mean:.3g}, std {n.std:.3g}"
         for kind in ("input", "output")

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minigrad.backend import get_backend
 from minigrad.backend.statistics import FIELDS
 from minigrad.interpret.influence_measure import WEIGHT_METHODS
 from minigrad.nn.module import Module
 from minigrad.record.facts import Facts
-from minigrad.record.layer_watch import KINDS, Look, numbers_of
+from minigrad.record.layer_watch import KINDS, Look
 from minigrad.record.parameter_watch import ParameterWatch
 from minigrad.record.writer import RunWriter
 from minigrad.tracing.statistics import Statistics
@@ -32,6 +33,7 @@ class StepTables:
     def __init__(self, writer: RunWriter, model: Module, elements: int, top: int) -> None:
         self.writer, self.model, self.elements, self.top = writer, model, elements, top
         self._known: dict[Key, tuple[int, int]] = {}  # number and units
+        self._layouts: dict[tuple[str, tuple[Key, ...]], int] = {}
 
     def _signal(self, key: Key, shape: tuple[int, ...], units: int) -> None:
         if key not in self._known:
@@ -50,8 +52,7 @@ class StepTables:
         rows = numbers[:, which].reshape(-1, len(FIELDS))
         self._matrix(step, "statistics", FIELDS, keys, rows)
         if facts is not None:
-            for key, row in zip(keys, rows, strict=True):
-                facts.add(*key, row)
+            facts.add(keys, rows)
         if sampled:
             self._samples(step, keys, rows, [parts[i] for parts in samples for i in which])
 
@@ -64,6 +65,8 @@ class StepTables:
             )
 
     def _know_parameters(self, watch: ParameterWatch) -> None:
+        if watch.watched and (PARAMETER_KINDS[-1], watch.names[-1]) in self._known:
+            return
         for name, p, _ in watch.watched:
             for kind in PARAMETER_KINDS:
                 self._signal((kind, name), p.shape, p.shape[0] if p.shape else 1)
@@ -79,12 +82,12 @@ class StepTables:
         for key in keys:
             self._signal(key, looks[key].shape, looks[key].units)
         exact = {key: numbers for key in keys if (numbers := looks[key].numbers) is not None}
-        rows = numbers_of([looks[key].sample for key in keys])
+        rows = self._statistics_of([looks[key].sample for key in keys])
         self._matrix(step, "sampled", FIELDS, keys, rows)
-        for key, row in zip(keys, rows, strict=True):
-            facts.add(*key, exact.get(key, row))
+        facts.add(keys, rows)
         if exact:
             whole = np.stack(list(exact.values()))
+            facts.add(list(exact), whole)
             self._matrix(step, "full", FIELDS, list(exact), whole)
             self._samples(step, list(exact), whole, [looks[key].sample for key in exact])
         shares = {k: z for k in keys if (z := looks[k].zeros) is not None and len(z) == looks[k].units}
@@ -124,6 +127,10 @@ class StepTables:
 
     # ------------------------------------------------ matrices
 
+    def _statistics_of(self, samples: list[np.ndarray]) -> np.ndarray:
+        """Of samples, which are on the host."""
+        return get_backend("cpu").statistics_of_all(samples)
+
     def _samples(
         self, step: int, keys: list[Key], numbers: np.ndarray, samples: Sequence[np.ndarray]
     ) -> None:
@@ -153,7 +160,10 @@ class StepTables:
         by_unit: bool = False,
     ) -> None:
         """A row for each signal, or for each unit of each."""
-        rows = [(number, units if by_unit else 1) for number, units in (self._known[key] for key in keys)]
-        layout = self.writer.layout(name, "float32", columns, rows)
+        found = name, tuple(keys)
+        layout = self._layouts.get(found)
+        if layout is None:
+            rows = [(number, units if by_unit else 1) for number, units in (self._known[key] for key in keys)]
+            layout = self._layouts[found] = self.writer.layout(name, "float32", columns, rows)
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite
             self.writer.matrix(step, layout, np.asarray(array, np.float32))

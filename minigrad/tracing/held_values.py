@@ -14,7 +14,7 @@ from minigrad.storage import Storage
 
 
 class Held:
-    """One array's values, as they were when it was held."""
+    """One array's values, as they were when it was held; None once the budget has let them go."""
 
     __slots__ = ("__weakref__", "array", "source")
 
@@ -47,8 +47,10 @@ class Budget:
             if known is not None and known.source() is array:
                 return known
             copied = storage is not None and storage.external
-            owner = id(_owner(array))
-            new = max(array.nbytes - (0 if copied else self._counted.get(owner, 0)), 0)
+            whole = _owner(array)
+            owner, size = id(whole), array.nbytes
+            # A broadcast view is larger than its memory; and of one piece of memory, the largest view counts
+            new = size if copied else max(min(size, whole.nbytes) - self._counted.get(owner, 0), 0)
             if self.held + new > self.limit:
                 self.dropped += 1
                 return None
@@ -62,11 +64,18 @@ class Budget:
             return held
 
     def copy(self, held: Held) -> None:
-        """Take a copy: the memory is about to change. From then on it counts anew for who holds it again."""
+        """Take a copy, or let it go if several of one piece of memory would go beyond the limit: it is about to change.
+
+        From then on that piece counts anew for who holds it again.
+        """
         with self._lock:
-            counted = self._counted.pop(id(_owner(held.array)), 0)
-            self.held += max(held.array.nbytes - counted, 0)
-            held.array = held.array.copy()
+            new = max(held.array.nbytes - self._counted.pop(id(_owner(held.array)), 0), 0)
+            if self.held + new > self.limit:
+                held.array = None
+                self.dropped += 1
+            else:
+                self.held += new
+                held.array = held.array.copy()
 
 
 class _Copying:
@@ -83,6 +92,11 @@ class _Copying:
             budget.copy(held)
         elif held is not None:  # a record has outlived its trace
             held.array = held.array.copy()
+
+
+def values_of(held: Held | None) -> Any:
+    """The array, or None."""
+    return None if held is None else held.array
 
 
 def _is_over(keep: Any) -> bool:

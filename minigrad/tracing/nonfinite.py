@@ -11,6 +11,7 @@ from minigrad.backend import get_backend
 from minigrad.errors import ArgumentError, NonFiniteError
 from minigrad.observe import Call, observe
 from minigrad.tensor import Tensor
+from minigrad.tracing.held_values import values_of
 from minigrad.tracing.operation_record import OperationRecord, TensorRecord
 from minigrad.tracing.source_line import SourceLine, users_line
 from minigrad.tracing.statistics import Statistics
@@ -95,7 +96,7 @@ def _maker(trace: Trace, record: OperationRecord, y: TensorRecord, infinity: boo
         if reader.gradient_call is not None and reader.inside == record.inside:
             inputs = [x for x in reader.inputs if isinstance(x, TensorRecord) and x.tensor == y.tensor]
             makers += [(reader, x) for x in inputs[:1]]
-    sure = [m for m in makers if m[1].held_gradient is not None and _holds_bad(m[1], infinity)]
+    sure = [m for m in makers if values_of(m[1].held_gradient) is not None and _holds_bad(m[1], infinity)]
     if not makers:
         return _found(record, "gradient", y.name, y.gradient, given=True)
     (maker, x), *rest = sure[:1] or makers

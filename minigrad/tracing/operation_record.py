@@ -9,7 +9,7 @@ from typing import Any
 
 from minigrad.errors import ArgumentError
 from minigrad.op import Operation
-from minigrad.tracing.held_values import Held
+from minigrad.tracing.held_values import Held, values_of
 from minigrad.tracing.source_line import SourceLine
 from minigrad.tracing.statistics import Statistics
 
@@ -57,12 +57,12 @@ class TensorRecord:
 
 
 def _given(held: Held | None, what: str) -> Any:
-    if held is None:
+    if (array := values_of(held)) is None:
         raise ArgumentError(
             f'{what} are not in the trace: ask for them with level="full", and see that the budget of bytes and the '
             "filters let them in (trace.dropped counts what the budget kept out)"
         )
-    return held.array
+    return array
 
 
 @dataclass(slots=True, eq=False)

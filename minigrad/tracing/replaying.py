@@ -11,6 +11,7 @@ from minigrad.backend import get_backend
 from minigrad.engine import Node
 from minigrad.errors import ArgumentError
 from minigrad.tensor import Tensor
+from minigrad.tracing.held_values import values_of
 from minigrad.tracing.operation_record import OperationRecord, TensorRecord
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def replay(trace: Trace) -> list[Difference]:
 
 def _holds_all(record: OperationRecord) -> bool:
     tensors = [x for x in (*record.inputs, *record.outputs) if isinstance(x, TensorRecord)]
-    return all(x.held is not None for x in tensors)
+    return all(values_of(x.held) is not None for x in tensors)
 
 
 def _replay(record: OperationRecord) -> list[Difference]:
@@ -64,8 +65,10 @@ def _replay(record: OperationRecord) -> list[Difference]:
     outputs = results if isinstance(results, tuple) else (results,)
     for kept, y in zip(record.outputs, outputs, strict=True):
         found += _compare(record, "forward", kept.name, kept.value, y.array)
-    gys = [None if y.held_gradient is None else y.held_gradient.array for y in record.outputs]
-    wanted = [x for x in record.inputs if isinstance(x, TensorRecord) and x.held_gradient is not None]
+    gys = [values_of(y.held_gradient) for y in record.outputs]
+    wanted = [
+        x for x in record.inputs if isinstance(x, TensorRecord) and values_of(x.held_gradient) is not None
+    ]
     if wanted and any(g is not None for g in gys):
         for operand, tensor in zip(record.inputs, inputs, strict=True):
             if isinstance(tensor, Tensor) and operand in wanted:
@@ -78,7 +81,7 @@ def _replay(record: OperationRecord) -> list[Difference]:
         with engine.no_grad():
             gradients = backward._gradients_of(node, gys, node.edges, again)
         for operand, g in zip(record.inputs, gradients, strict=True):
-            if isinstance(operand, TensorRecord) and operand.held_gradient is not None and g is not None:
+            if operand in wanted and g is not None:
                 now = g.array if again else g
                 found += _compare(record, "gradient", operand.name, operand.gradient_value, now)
     return found
