@@ -114,3 +114,12 @@ def test_a_limit_of_the_system_on_files(tmp_path):
     steps = record.open(tmp_path).steps["step"]
     assert len(steps) > 0
     assert steps.tolist() == list(range(1, len(steps) + 1))
+
+
+def test_what_came_before_a_failure_in_the_same_batch_is_kept(tmp_path):
+    writer = record.RunWriter(tmp_path, {})
+    writer.step(1)
+    writer.step(2**70)  # more than SQLite can hold
+    with pytest.warns(RuntimeWarning, match="has stopped"):
+        writer.close()
+    assert record.open(tmp_path).steps["step"].tolist() == [1]

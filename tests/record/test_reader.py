@@ -294,3 +294,13 @@ def test_a_damaged_page_or_snapshot_is_an_error(small_run, tmp_path):
         path.write_bytes(content)
     with pytest.raises(DataError, match="damaged"):
         record.open(folder).tensor("fc.weight")
+
+
+def test_a_snapshot_under_another_ones_name_is_an_error(small_run, tmp_path):
+    folder = changed(small_run, tmp_path)
+    first, second, *_ = sorted((folder / "snapshots").iterdir())
+    content = first.read_bytes()
+    for path in (folder / "snapshots").iterdir():
+        path.write_bytes(content if path != first else second.read_bytes())
+    with pytest.raises(DataError, match="does not have the hash"):
+        record.open(folder).tensor("fc.weight")

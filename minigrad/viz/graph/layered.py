@@ -18,6 +18,7 @@ from minigrad.viz.graph.folding import GAP, LANE, SEPARATION, apart, fold
 BORDER_GAP, MOST_GAP = 9.0, 26.0  # between the border and the next layer; more where edges go far aside
 LONGEST = 60  # layers that an edge may pass among the boxes; a longer one runs beside them
 LANES = 8  # beside the boxes
+FAR = 180.0  # a port so far from the middle is that of a folded box: middles are aligned then, not ports
 ORDER_SWEEPS, PLACE_SWEEPS = 6, 9
 
 Route = list[
@@ -94,6 +95,7 @@ def layered(
     above: list[list[tuple[int, float, float]]] = [[] for _ in rank]  # neighbour, how far right of it, weight
     below: list[list[tuple[int, float, float]]] = [[] for _ in rank]
     for u, from_x, v, to_x, weight in steps:
+        from_x, to_x = (0.0 if abs(port) > FAR else port for port in (from_x, to_x))
         above[v].append((u, from_x - to_x, weight))
         below[u].append((v, to_x - from_x, weight))
     _order(layers, above, below, position)

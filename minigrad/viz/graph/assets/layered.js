@@ -1,6 +1,6 @@
 // A drawing of one directed graph in layers, from the top down. The same steps as layered.py, where they are explained.
 
-const BORDER_GAP = 9, MOST_GAP = 26, LONGEST = 60, LANES = 8, ORDER_SWEEPS = 6, PLACE_SWEEPS = 9;
+const BORDER_GAP = 9, MOST_GAP = 26, LONGEST = 60, LANES = 8, FAR = 180, ORDER_SWEEPS = 6, PLACE_SWEEPS = 9;
 
 // sizes: [width, height] of each item; links: [a, b, from_x, to_x]; top and bottom: sets of items above or below all others
 function layered(sizes, links, top, bottom) {
@@ -37,7 +37,8 @@ function layered(sizes, links, top, bottom) {
   const layers = [];
   rank.forEach((r, vertex) => (layers[r] ??= []).push(vertex));
   const above = rank.map(() => []), below = rank.map(() => []);
-  for (const [u, fromX, v, toX, weight] of steps) {
+  for (const [u, fromPort, v, toPort, weight] of steps) {
+    const [fromX, toX] = [fromPort, toPort].map((port) => (Math.abs(port) > FAR ? 0 : port)); // not the ports of folded boxes
     above[v].push([u, fromX - toX, weight]);
     below[u].push([v, toX - fromX, weight]);
   }
