@@ -24,7 +24,15 @@ import minigrad as mg
 import models
 from common.fitting import fit
 from common.image_sets import load_parts, make_loaders
-from common.options import DEFAULT, add_image_options, add_training_options, new_parser, parse, settings_of
+from common.options import (
+    DEFAULT,
+    add_image_options,
+    add_training_options,
+    new_parser,
+    parse,
+    settings_of,
+    share,
+)
 from minigrad import nn
 from minigrad.cli import clear_errors, output_folder, positive_int
 from minigrad.data import ArrayDataset, DataLoader, load_mnist
@@ -40,6 +48,7 @@ from minigrad.viz import (
 )
 
 WIDTHS = (32, 64, 128)  # channels of the three stages
+SIDE = 28  # pixels of an image, across and down
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -55,16 +64,49 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     add("--depth", type=positive_int, default=8, help=f"of resnet and plain: 6n + 2 {DEFAULT}")
     add_image_options(parser)
-    # Chosen on held-out training images: a step of 128 images costs less than two of 64, and bears twice the rate
-    # (Goyal et al. 2017, section 2.1); four epochs, and half of the rate, were less accurate.
-    add_training_options(parser, epochs=5, batch_size=128, lr=0.2, out="runs/mnist")
+    # Chosen for accuracy in about a minute, on 10,000 held-out training images; accuracy of seed 0, share of the time:
+    #   whole images, batches of 128, rate 0.2, 5 epochs       99.44 %  1
+    #   the middle, batches of 256, rate 0.4, 5 epochs         99.52 %  0.7
+    #   4 epochs, rate 0.6                                     99.43 %  0.57
+    #   and smoothed labels: the defaults                      99.53 %  0.57
+    #   3 epochs                                               99.51 %  0.43
+    # Digits are written within 20 x 20 pixels, so a margin of 2 is enough. A step of 256 images costs less than two of
+    # 128, and bears a higher rate (Goyal et al. 2017, section 2.1). Smoothing: Szegedy et al. 2016, section 7. Averaged
+    # weights were no better at the end of a schedule that ends near 0.
+    add(
+        "--crop",
+        type=side,
+        default=24,
+        metavar="PIXELS",
+        help=f"of each image use only the middle, so many pixels across and down {DEFAULT}",
+    )
+    add(
+        "--label-smoothing",
+        type=share,
+        default=0.1,
+        metavar="SHARE",
+        help=f"of probability given to all digits alike {DEFAULT}",
+    )
+    add_training_options(parser, epochs=4, batch_size=256, lr=0.6, out="runs/mnist")
     return parse(parser, arguments)
 
 
-def build_model(name: str, depth: int) -> nn.Module:
-    """The network that --model and --depth name, for 28 x 28 grey images and 10 digits."""
+def side(text: str) -> int:
+    """An argparse type: how much of an image is used, from 8 pixels across to all.
+
+    >>> side("24")
+    24
+    """
+    pixels = positive_int(text)
+    if not 8 <= pixels <= SIDE:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 8 to {SIDE}, not {text!r}")
+    return pixels
+
+
+def build_model(name: str, depth: int, crop: int = SIDE) -> nn.Module:
+    """The network that --model and --depth name, for grey images, `crop` pixels across and down, and 10 digits."""
     if name == "cnn":
-        return models.simple_cnn(num_classes=10, in_channels=1)
+        return models.simple_cnn(num_classes=10, in_channels=1, image_size=crop)
     # Digits need less resolution than photographs: a stem that halves it leaves a quarter of the pixels to all layers,
     # which buys twice the channels of the usual network for small images. Its 5x5 windows overlap, so that no stroke
     # falls between them.
@@ -107,7 +149,8 @@ def report_sections(
         Section(
             "curves",
             "How it learnt",
-            "Training loss is measured on shifted images while the weights change: it can lie above the test loss.",
+            "Training loss is measured on shifted images while the weights change: it can lie above the test loss. "
+            "Where labels are smoothed, neither can reach 0.",
             training_curves(history.steps["loss"], history.steps["lr"], history.epochs, held_out),
         ),
         Section(
@@ -137,15 +180,18 @@ def main(arguments: list[str] | None = None) -> int:
     """Train, evaluate, report; returns the exit code: 1 if training ended before its time."""
     options = parse_arguments(arguments)
     mg.manual_seed(options.seed)
-    model = build_model(options.model, options.depth).to(device=options.device)
+    model = build_model(options.model, options.depth, options.crop).to(device=options.device)
     out = output_folder(options.out)
     parts = load_parts(options, load_mnist)
-    loaders = make_loaders(parts, "mnist", options)
+    loaders = make_loaders(parts, "mnist", options, crop=options.crop)
     parameters = model.count_parameters()
     print(f"{options.model}, {parameters:,} parameters\n{parts}", flush=True)
 
     optimizer = SGD(model.parameters(), lr=options.lr, momentum=0.9, weight_decay=5e-4, nesterov=True)
-    fitted = fit(options, model, optimizer, loaders.train, loaders.watched, out, keep_best=parts.keep_best)
+    loss = nn.CrossEntropyLoss(label_smoothing=options.label_smoothing)
+    fitted = fit(
+        options, model, optimizer, loaders.train, loaders.watched, out, loss=loss, keep_best=parts.keep_best
+    )
     history, stopped, seconds = fitted.history, fitted.stopped, fitted.seconds
     if not history.steps["loss"]:
         print("nothing was learnt, so there is nothing to report", file=sys.stderr)

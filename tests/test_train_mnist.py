@@ -75,7 +75,7 @@ def test_the_script_leaves_a_report(data, tmp_path):
     files = {"index.html", "metrics.json", "model.safetensors", "run", *PICTURES}
     assert {p.name for p in out.iterdir()} == files
     assert f"report: {out / 'index.html'}" in done.stdout
-    assert "206,970 parameters" in done.stdout
+    assert "153,722 parameters" in done.stdout
     assert "epoch 1/1  train_loss" in done.stderr
 
     numbers = metrics(out)
@@ -88,14 +88,15 @@ def test_the_script_leaves_a_report(data, tmp_path):
     assert numbers["test_accuracy"] == np.trace(confusion) / TEST
     assert numbers["mistakes"] == TEST - np.trace(confusion)
     assert (numbers["test_images"], numbers["training_images"]) == (TEST, 256)
-    assert (numbers["parameters"], numbers["stopped_early"]) == (206_970, "no")
+    assert (numbers["parameters"], numbers["stopped_early"]) == (153_722, "no")
     assert 0 < numbers["training_seconds"] < 60
     (epoch,) = numbers["epochs"]
     assert (epoch["epoch"], epoch["step"]) == (1, 8)
     assert epoch["val_accuracy"] == pytest.approx(numbers["test_accuracy"])
     settings = numbers["settings"]
-    assert {name: settings[name] for name in ("model", "epochs", "batch_size", "seed", "device")} == {
+    assert {name: settings[name] for name in ("model", "crop", "epochs", "batch_size", "seed", "device")} == {
         "model": "cnn",
+        "crop": 24,
         "epochs": 1,
         "batch_size": 32,
         "seed": 0,
@@ -112,10 +113,10 @@ def test_the_script_leaves_a_report(data, tmp_path):
 @quickly
 def test_the_weights_are_those_that_were_measured(data, tmp_path):
     assert run(*quick(data, tmp_path)) == 0
-    model = train_mnist.build_model("cnn", 8)
+    model = train_mnist.build_model("cnn", 8, crop=24)
     model.load_state_dict(mg.load(tmp_path / "model.safetensors"))
     images, labels = (array[:TEST] for array in load_mnist_part("test")[:])
-    x = (images / np.float32(255) - 0.1307) / 0.3081
+    x = (images[:, :, 2:26, 2:26] / np.float32(255) - 0.1307) / 0.3081
     with mg.no_grad():
         predicted = model.eval()(mg.tensor(x.astype(np.float32))).argmax(1).numpy()
     numbers = metrics(tmp_path)
@@ -155,12 +156,16 @@ def test_residual_and_plain_networks(data, tmp_path, model):
 
 
 @quickly
-def test_it_learns(data, tmp_path):
+@pytest.mark.parametrize("smoothing", [0, 0.5])
+def test_it_learns(data, tmp_path, smoothing):
     """Three epochs on 512 images: far above the tenth that guessing gives."""
-    arguments = ["--data", data, "--out", tmp_path, "--model", "cnn", "--epochs", 3]
-    assert run(*arguments, "--batch-size", 16, "--lr", 0.02) == 0
+    arguments = ["--data", data, "--out", tmp_path, "--model", "cnn", "--epochs", 3, "--batch-size", 16]
+    assert run(*arguments, "--lr", 0.02, "--label-smoothing", smoothing) == 0
     numbers = metrics(tmp_path)
     assert numbers["test_accuracy"] > 0.7
+    # No loss is below the entropy of the smoothed labels: 0.55 for the digit, 0.05 for each of the others
+    entropy = -(0.55 * np.log(0.55) + 9 * 0.05 * np.log(0.05))
+    assert (numbers["epochs"][-1]["val_loss"] > entropy) == (smoothing == 0.5)
     assert [epoch["step"] for epoch in numbers["epochs"]] == [32, 64, 96]
 
 
@@ -218,6 +223,13 @@ def test_a_profile_on_request(data, tmp_path, capsys):
         (["--lr", "high"], "argument --lr: expected a number above 0, not 'high'"),
         (["--epochs", "0"], "argument --epochs: expected a whole number from 1, not '0'"),
         (["--batch-size", "1.5"], "argument --batch-size: expected a whole number from 1, not '1.5'"),
+        (["--crop", "29"], "argument --crop: expected a whole number from 8 to 28, not '29'"),
+        (["--crop", "7"], "argument --crop: expected a whole number from 8 to 28, not '7'"),
+        (
+            ["--label-smoothing", "1"],
+            "argument --label-smoothing: expected a number from 0 and below 1, not '1'",
+        ),
+        (["--label-smoothing", "-1"], "argument --label-smoothing: expected a number from 0, not '-1'"),
         (["--seed", "-1"], "a seed is an integer >= 0, not -1"),
         (["--model", "vgg"], "argument --model: invalid choice: 'vgg'"),
         (["--data", "nowhere"], "no MNIST train files in nowhere"),
@@ -381,5 +393,5 @@ def test_help_shows_examples(capsys):
     assert run("--help") == 0
     text = capsys.readouterr().out
     assert "python experiments/train_mnist.py --epochs 1" in text
-    for option in ("model", "depth", "epochs", "batch-size", "lr", "device", "seed", "out", "data"):
+    for option in ("model", "depth", "epochs", "batch-size", "lr", "crop", "device", "seed", "out", "data"):
         assert f"--{option}" in text
