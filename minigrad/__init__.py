@@ -61,7 +61,7 @@ globals().update({_name: getattr(_ops, _name) for _name in _ops.PUBLIC})
 
 
 # Loaded when first used, so that `import minigrad` stays quick.
-_LATER = ("nn", "optim", "data", "train", "testing", "tracing", "record", "interpret", "viz")
+_LATER = ("nn", "optim", "data", "distributed", "train", "testing", "tracing", "record", "interpret", "viz")
 _LATER_FROM = {
     "profile": "tracing.profile",
     "trace": "tracing.trace",

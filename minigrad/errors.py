@@ -45,6 +45,10 @@ class StateError(MinigradError, ValueError):
     """A state_dict does not fit the module or optimiser it is loaded into."""
 
 
+class CommunicationError(MinigradError, RuntimeError):
+    """Processes that compute together do not hear from each other, or differ where they must not."""
+
+
 class RuleBroken(MinigradError, RuntimeError):
     """A rule that was to stop training found what must not be."""
 

@@ -35,7 +35,7 @@ from minigrad.nn.adaptive_pooling import (
     AdaptiveMaxPool2d,
 )
 from minigrad.nn.attention import MultiheadAttention
-from minigrad.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from minigrad.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm
 from minigrad.nn.container import ModuleDict, ModuleList, Sequential
 from minigrad.nn.conv import Conv1d, Conv2d
 from minigrad.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d
@@ -176,6 +176,7 @@ __all__ = [
     "Softshrink",
     "Softsign",
     "Summary",
+    "SyncBatchNorm",
     "Tanh",
     "Tanhshrink",
     "Threshold",

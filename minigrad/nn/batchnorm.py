@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad import creation, dtypes, ops
+from minigrad import communicator, creation, dtypes, ops
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
+from minigrad.ops.batch_normalization import update_running_statistics
+from minigrad.ops.moments import check_data, check_vectors
+from minigrad.ops.sync_batch_norm import sync_batch_norm
 from minigrad.tensor import Tensor
 
 
@@ -168,3 +171,59 @@ class BatchNorm3d(_BatchNorm):
     """
 
     dims = (5,)
+
+
+class SyncBatchNorm(_BatchNorm):
+    """Batch normalisation, in training, by the statistics of the whole batch, of which every process has a part.
+
+    Parameters as for `BatchNorm2d`; x is (N, C) or (N, C, ...), and N may differ between the processes, which all call
+    it alike. The running averages are those of the whole batch, the same bits on all processes. One process alone, and
+    evaluation, are as for `BatchNorm2d`. In functions such as `conv_bn_act` the layers run by themselves.
+
+    Raises ShapeError where all processes together have a single value per channel.
+    Source: as for `BatchNorm2d`; the statistics of the whole from those of its parts: Chan, Golub & LeVeque 1979.
+
+    >>> import minigrad as mg
+    >>> SyncBatchNorm(1, eps=0)(mg.tensor([[1.0], [3.0]])).tolist()
+    [[-1.0], [1.0]]
+    """
+
+    dims = (2, 3, 4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, ...) to y of the same shape, each channel normalised."""
+        if communicator.current().size == 1 or not self._uses_batch():
+            return super().forward(x)
+        self._check(x, channels_at=1)
+        check_data("sync_batch_norm", x, 2)
+        vectors = {name: getattr(self, name) for name in ("weight", "bias", "running_mean", "running_var")}
+        check_vectors("sync_batch_norm", x, x.shape[1:2], **vectors)
+        y, mean, var, counts = sync_batch_norm(x, self.weight, self.bias, eps=self.eps)
+        m = int(counts.array.reshape(-1)[0])
+        if m < 2:
+            raise ShapeError("SyncBatchNorm in training needs at least two values per channel; all ranks have 1")
+        momentum = self._count_batch()
+        update_running_statistics(
+            "sync_batch_norm", self.running_mean, self.running_var, mean, var, m, momentum
+        )
+        return y
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module) -> Module:
+        """The module, with each batch norm in it replaced by a synchronised one that has its parameters and averages.
+
+        Returns the module itself, or what replaces it. Parameters stay the same objects.
+
+        >>> import minigrad as mg
+        >>> SyncBatchNorm.convert_sync_batchnorm(mg.nn.Sequential(mg.nn.BatchNorm2d(3)))[0]
+        SyncBatchNorm(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
+        """
+        if isinstance(module, _BatchNorm):
+            if not isinstance(module, cls):
+                twin = cls.__new__(cls)
+                twin.__dict__.update(module.__dict__)
+                return twin
+            return module
+        for name, child in module._members():
+            setattr(module, name, cls.convert_sync_batchnorm(child))
+        return module

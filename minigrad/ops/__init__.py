@@ -16,6 +16,7 @@ FAMILIES = """
     conv_transpose max_pool avg_pool adaptive_pool resample pixel_shuffle index join activation
     activation_linear padding rearrange diagonal gather lookup batch_normalization normalization
     response_normalization loss_classification loss_probability loss_regression loss_similarity composites
+    sync_batch_norm
 """.split()  # noqa: SIM905 (as a list it would fill the page)
 
 PUBLIC: list[str] = []

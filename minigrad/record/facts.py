@@ -22,7 +22,8 @@ class Numbers:
         try:
             return float(self._row[FIELDS.index(name)])
         except ValueError:
-            raise AttributeError(f"a signal has no {name!r}; it has {', '.join(FIELDS)}") from None
+            text = f"a signal has no {name!r}; it has {', '.join(FIELDS)}"
+            raise AttributeError(text, name=name, obj=self) from None
 
     def __repr__(self) -> str:
         return ", ".join(f"{name} {value:.4g}" for name, value in zip(FIELDS, self._row))
@@ -53,9 +54,9 @@ class SignalFacts:
 
     @property
     def update_ratio(self) -> float:
-        """The norm of the change over the norm of the values; NaN where there is none."""
+        """Of a parameter, the norm of its change over that of its values; NaN where these are 0."""
         if self.change is None or self.weight is None:
-            return float("nan")
+            raise AttributeError(f"{self.name} has no change at step {self.step}", name="norm", obj=None)
         norm = self.weight.norm
         return self.change.norm / norm if norm else float("nan")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.errors import ArgumentError
+from minigrad.errors import ArgumentError, MinigradError
 from minigrad.interpret.influence_loss_change import LossChange, loss_change, parameter_values
 from minigrad.interpret.influence_measure import WEIGHT_METHODS
 from minigrad.interpret.influence_probe import Probe
@@ -28,10 +28,16 @@ class Influences:
 
     wanted: says which layers' outputs to look at.
     probe:  None, or what "loss_change" is measured on.
+    step:   after which it begins.
     """
 
     def __init__(
-        self, model: Module, methods: tuple[str, ...], wanted: Callable[[str], bool], probe: Probe | None
+        self,
+        model: Module,
+        methods: tuple[str, ...],
+        wanted: Callable[[str], bool],
+        probe: Probe | None,
+        step: int = 0,
     ) -> None:
         if "loss_change" in methods and probe is None:
             raise ArgumentError(
@@ -42,31 +48,40 @@ class Influences:
         self._scores = UnitScores(by_output) if by_output else None
         self._by_weight = [m for m in methods if m in WEIGHT_METHODS]
         self._found: dict[str, Scores] = {}
+        self._lost: set[str] = set()
+        self.problems: list[str] = []
         self._before = parameter_values(model) if "loss_change" in methods else None
         self.allocation: LossChange | None = None
+        self.since = self._latest = step
 
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Watch the step that runs within the block."""
-        self._found = {}
+        self.forget()
         if self._scores is None and not self._by_weight:
             yield
             return
-        if self._scores is not None:
-            self._scores.take()
         with observe(self):
             yield
 
-    def take(self) -> dict[str, Scores]:
-        """What the step showed, {method: {layer: scores of its units}}."""
+    def forget(self) -> None:
+        """Let go of what was seen of a step."""
+        self._found, self._lost, self.problems = {}, set(), []
+        if self._scores is not None:
+            self._scores.take()
+
+    def take(self, step: int) -> dict[str, Scores]:
+        """What this step showed, {method: {layer: scores of its units}}."""
         found = dict(self._found)
         if self._scores is not None:
-            found |= self._scores.take()
+            for method, scores in self._scores.take().items():
+                found[method] = {layer: s for layer, s in scores.items() if layer not in self._lost}
         if self._before is not None:
             assert self.probe is not None
             inputs, targets = tuple(self.probe.inputs), self.probe.targets
             self.allocation = loss_change(self.model, self._before, inputs, targets, loss=self.probe.loss)
             self._before = parameter_values(self.model)
+            self.since, self._latest = self._latest, step
             found["loss_change"] = self.allocation.by_unit()
         return found
 
@@ -75,7 +90,11 @@ class Influences:
     def before(self, call: Any) -> None:
         """For the scores by outputs."""
         if self._scores is not None:
-            self._scores.before(call)
+            try:
+                self._scores.before(call)
+            except MinigradError as error:  # training is none the worse for it
+                self._lost.add(call.modules[0])
+                self.problems.append(str(error))
 
     def after(self, call: Any) -> None:
         """For the scores by outputs."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad import dtypes
 from minigrad.backend.statistics import NUMBERS, ROWS
+from minigrad.interpret.influence_units import by_unit
 from minigrad.nn.module import Module
 from minigrad.tracing.sampling import positions
 
@@ -16,22 +17,26 @@ _NONE = np.empty(0, np.int64)
 
 
 class Watched(NamedTuple):
-    """A parameter, its name and the values it had."""
+    """A parameter, its name, the values it had, and how many units it has."""
 
     name: str
     parameter: Any
     previous: Any
+    units: int
 
 
 class ParameterWatch:
-    """Compares the parameters with what they were when they were last looked at.
+    """Compares the parameters with what they were when they were last looked at, or `refresh` was called.
+
+    A unit is an index in a parameter's first dimension, in a transposed convolution's weight an output channel.
 
     wanted: says which names to look at.
     """
 
     def __init__(self, model: Module, wanted: Callable[[str], bool]) -> None:
+        self.model = model
         self.watched = [
-            Watched(name, p, p.array.copy())
+            Watched(name, p, p.array.copy(), len(by_unit(model, name, p.array)))
             for name, p in model.named_parameters()
             if wanted(name) and p.dtype in dtypes.FLOATING
         ]
@@ -43,14 +48,23 @@ class ParameterWatch:
 
     def unit_norms(self) -> tuple[np.ndarray, np.ndarray]:
         """For each unit of each parameter, one after the other, the L2 norm of its gradient and of its change since
-        `statistics` was last called: float32; NaN where there is no gradient."""
+        `statistics` was last called: float64; NaN where there is no gradient."""
         gradients, changes = [], []
-        for _, p, previous in self.watched:
+        for name, p, previous, units in self.watched:
             gradients.append(
-                _norms(p.backend, p.grad.array) if p.grad is not None else np.full(_units(p), np.nan)
+                np.full(units, np.nan) if p.grad is None else self._norms(name, p.backend, p.grad.array)
             )
-            changes.append(_norms(p.backend, p.array - previous))
-        return np.concatenate(gradients).astype(np.float32), np.concatenate(changes).astype(np.float32)
+            changes.append(self._norms(name, p.backend, _wide(p.array) - _wide(previous)))
+        return np.concatenate(gradients), np.concatenate(changes)
+
+    def _norms(self, name: str, backend: Any, array: Any) -> np.ndarray:
+        rows = _wide(by_unit(self.model, name, array))[None]
+        return np.sqrt(backend.unit_products(rows, rows, 1)[0])
+
+    def refresh(self) -> None:
+        """Count changes from here."""
+        for one in self.watched:
+            one.previous[...] = one.parameter.array
 
     def statistics(self, sampled: bool) -> tuple[np.ndarray, list[np.ndarray]]:
         """Numbers (parameters, 3, NUMBERS), rows weight, gradient, change; if `sampled`, elements (3, n) of each.
@@ -74,11 +88,6 @@ class ParameterWatch:
         return numbers, samples
 
 
-def _norms(backend: Any, array: Any) -> np.ndarray:
-    """L2 norm of each row of dimension 0."""
-    rows = array.reshape(array.shape[0], -1) if array.ndim else array.reshape(1, 1)
-    return np.sqrt(backend.to_host(backend.xp.einsum("ij,ij->i", rows, rows)))
-
-
-def _units(p: Any) -> int:
-    return p.shape[0] if p.ndim else 1
+def _wide(array: Any) -> Any:
+    """Half precision is for storing."""
+    return array.astype(np.float32) if array.dtype.itemsize < 4 else array

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minigrad.errors import ArgumentError, DataError, RuleBroken
+import numpy as np
+
+from minigrad.errors import ArgumentError, DataError, RuleBroken, RuleWarning
 from minigrad.nn.module import Module
 from minigrad.optim.optimizer import Optimizer
 from minigrad.record.configuration import RecorderConfiguration
+from minigrad.record.database import FolderLock
+from minigrad.record.facts import Facts
 from minigrad.record.recording import Recording
 from minigrad.record.rules import Rule, RuleBook
 from minigrad.record.schema import DATABASE
 from minigrad.record.writer import RunWriter
 from minigrad.train.callback import Callback
+from minigrad.train.run_callbacks import RunCheckpoint
 from minigrad.train.run_folder import RunFolder, set_record_aside
 
 if TYPE_CHECKING:
@@ -54,7 +60,9 @@ class Recorder(Callback):
 
     Recording changes no bits of what is computed. A trainer that resumes goes on with the record where its checkpoint
     was taken; else a record that is in the folder is moved to `before/`. When the disk is full, recording stops with a
-    warning, and training goes on. With gradient accumulation, a step's last batch is the one that is looked at.
+    warning, and training goes on. With gradient accumulation a step's loss is the mean over its batches and its samples
+    are those of all; the last batch is where layers and units are looked at. What is recorded is safe before a
+    RunCheckpoint writes a checkpoint, so that a killed run goes on without a hole.
     Raises ArgumentError for settings that do not fit, DataError if the folder cannot be written; RuleBroken, in a loop
     of one's own, where a rule says "stop" (a Trainer ends its training after the step instead).
     """
@@ -85,6 +93,9 @@ class Recorder(Callback):
         self.steps = 0
         self._recording: Recording | None = None
         self._book = RuleBook(self.rules)
+        self._losses: list[float] = []  # of the batches of a step, and their samples
+        self._ids: list[Any] = []
+        self._epochs = 0
 
     # ------------------------------------------------ from beginning to end
 
@@ -104,24 +115,39 @@ class Recorder(Callback):
         return self._recording
 
     def _begin(self, model: Module, optimizer: Optimizer | None, loss: Any, step: int, resumed: bool) -> None:
+        self._book.begin()
+        self._epochs = 0
         if resumed and (self.folder / DATABASE).is_file():
             writer = RunWriter.resume(self.folder, step)
         else:
             try:
-                set_record_aside(self.folder)
+                if self.folder.is_dir():
+                    FolderLock(self.folder).release()  # nobody records into it now
+                    set_record_aside(self.folder)
             except OSError as error:
                 raise DataError(f"cannot record into {self.folder}: {error.strerror or error}") from error
             settings = {"recorder": self.configuration.as_dict(), "settings": self.settings}
             writer = RunWriter(self.folder, settings, str(model))
         try:
-            recording = Recording(writer, self.configuration, model, optimizer, self.probe, loss)
-            self._book.require_signals([*recording.parameters.names, *sorted(recording.layers.paths)])
+            recording = Recording(writer, self.configuration, model, optimizer, self.probe, loss, step)
+            self._require_signals(recording)
             self._recording, self.steps = recording, step
             if step == 0:
                 recording.start()
         except BaseException:
             writer.close()
             raise
+
+    def _require_signals(self, recording: Recording) -> None:
+        c, layers = self.configuration, sorted(recording.layers.paths)
+        full = c.full_every is not None
+        self._book.require_signals(
+            {
+                "parameters": recording.parameters.names if full or c.statistics_every else [],
+                "layers": layers if full or c.layers_every else [],
+                "units": layers if full else [],
+            }
+        )
 
     def close(self) -> None:
         """Write what is waiting; the record is then complete."""
@@ -130,10 +156,10 @@ class Recorder(Callback):
             self._recording.writer.close()
             self._recording = None
 
-    def _check_rules(self, facts: Any) -> str | None:
-        """Write what the rules say of a step; returns the text of one that stops."""
-        stop = None
-        for finding in self._book.check(facts):
+    def _check_rules(self, facts: Facts) -> str | None:
+        """Write what the rules say of a step; returns the text of the first that stops."""
+        stop, findings = None, self._book.check(facts)
+        for finding in findings:
             self.writer.note(
                 facts.step,
                 finding.severity,
@@ -142,8 +168,11 @@ class Recorder(Callback):
                 signal=finding.signal,
                 unit=finding.unit,
             )
-            finding.tell()
-            stop = finding.text if finding.severity == "stop" else stop
+            if finding.severity == "stop":
+                stop = stop or finding.text
+        for finding in findings:  # a warning may be an error
+            if finding.severity == "warning":
+                finding.tell()
         return stop
 
     # ------------------------------------------------ a loop of one's own
@@ -185,8 +214,6 @@ class Recorder(Callback):
         self._epochs = self._epochs + 1 if epoch is None else epoch
         self._open().end_epoch(self._epochs, self.steps, numbers or {})
 
-    _epochs = 0
-
     # ------------------------------------------------ as a callback
 
     def on_fit_begin(self, trainer: Trainer) -> None:
@@ -194,24 +221,42 @@ class Recorder(Callback):
         self._begin(trainer.model, trainer.optimizer, loss, trainer.global_step, trainer.resumed)
 
     def on_batch_begin(self, trainer: Trainer) -> None:
-        self._open().begin(trainer.global_step + 1)
+        again = trainer.batch_index % trainer.accumulate != 0
+        if not again:
+            self._losses, self._ids = [], []
+        if hasattr(trainer.loader, "sample_ids"):
+            self._ids.append(trainer.loader.sample_ids(trainer.epoch, trainer.batch_index))
+        self._open().begin(trainer.global_step + 1, again)
+
+    def on_forward_end(self, trainer: Trainer) -> None:
+        self._losses.append(trainer.loss)
 
     def on_step_end(self, trainer: Trainer) -> None:
-        loader, ids = trainer.loader, None
-        if hasattr(loader, "sample_ids"):
-            ids = loader.sample_ids(trainer.epoch, trainer.batch_index)
         facts = self._open().end(
-            trainer.global_step, trainer.loss, epoch=trainer.epoch + 1, batch=trainer.batch_index, samples=ids
+            trainer.global_step,
+            sum(self._losses) / len(self._losses),
+            epoch=trainer.epoch + 1,
+            batch=trainer.batch_index,
+            samples=np.concatenate(self._ids) if self._ids else None,
         )
         self.steps = trainer.global_step
-        if self._check_rules(facts) is not None:
+        if (stop := self._check_rules(facts)) is not None:
             trainer.stop = True
+            warnings.warn(f"{stop}: training ends", RuleWarning, stacklevel=2)
+
+    def on_batch_end(self, trainer: Trainer) -> None:
+        for callback in trainer.callbacks:  # what a checkpoint goes on from must be in the record
+            if isinstance(callback, RunCheckpoint):
+                due = callback.every is not None and trainer.global_step % callback.every == 0
+                if due or trainer.stop:
+                    self._open().writer.flush()
 
     def on_validation_begin(self, trainer: Trainer) -> None:
         self._open().abandon()
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         self._open().end_epoch(trainer.logs["epoch"], trainer.global_step, trainer.logs)
+        self._open().writer.flush()
 
     def on_fit_end(self, trainer: Trainer) -> None:
         self.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from statistics import median
 from typing import Any, NamedTuple
@@ -14,6 +14,12 @@ import numpy as np
 from minigrad.errors import ArgumentError, RuleWarning
 from minigrad.record.facts import Facts, SignalFacts
 from minigrad.record.schema import SEVERITIES
+
+_KINDS = {
+    "parameters": "parameter",
+    "layers": "layer",
+    "units": "layer whose units are looked at (full_every)",
+}
 
 
 class Finding(NamedTuple):
@@ -26,9 +32,8 @@ class Finding(NamedTuple):
     unit: int | None
 
     def tell(self) -> None:
-        """Warn, unless it is only a note."""
-        if self.severity != "note":
-            warnings.warn(self.text, RuleWarning, stacklevel=5)
+        """Warn."""
+        warnings.warn(self.text, RuleWarning, stacklevel=5)
 
 
 class Rule:
@@ -37,14 +42,22 @@ class Rule:
     name:     what it is called in the record.
     severity: "note" (written down), "warning" (said as well) or "stop" (training ends after the step).
     pattern:  shell pattern of the parameters' names, or the layers' paths, that it is about; None for the whole step.
+    about:    what these are: "parameters", "layers", "units" (layers, looked at in full).
+    repeats:  whether what it found once may be told again; else of each signal and unit only the first finding counts.
 
-    A subclass defines `look`. Of each signal and unit, only the first finding counts.
+    A subclass defines `look`, and `begin` if it remembers. A rule belongs to one recorder at a time.
     """
+
+    about: tuple[str, ...] = ("parameters", "layers")
+    repeats = False
 
     def __init__(self, name: str, severity: str, pattern: str | None) -> None:
         if severity not in SEVERITIES:
             raise ArgumentError(f"severity is one of {', '.join(SEVERITIES)}, not {severity!r}")
         self.name, self.severity, self.pattern = name, severity, pattern
+
+    def begin(self) -> None:
+        """A run begins: forget what was seen."""
 
     def look(self, facts: Facts) -> Iterator[tuple[str | None, int | None, str]]:
         """What is wrong in this step: signal, unit and what to say, for each."""
@@ -71,14 +84,22 @@ class RuleBook:
                 raise ArgumentError(f"a rule is what always(...) or dead_units() returns, not {rule!r:.80}")
         self._told: set[tuple[int, str | None, int | None]] = set()
 
-    def require_signals(self, names: Iterable[str]) -> None:
-        """Raise ArgumentError for a rule about signals that there are not."""
-        known = list(names)
+    def begin(self) -> None:
+        """A run begins."""
+        self._told.clear()
         for rule in self.rules:
+            rule.begin()
+
+    def require_signals(self, names: Mapping[str, Sequence[str]]) -> None:
+        """Raise ArgumentError for a rule about signals that are not looked at; `names` are those that are, by kind."""
+        for rule in self.rules:
+            known = [name for kind in rule.about for name in names[kind]]
             if not rule.matches_any(known):
+                shown = f"{', '.join(known[:12])}{', ...' if len(known) > 12 else ''}" or "none"
+                kinds = " or ".join(_KINDS[kind] for kind in rule.about)
                 raise ArgumentError(
-                    f"the rule {rule.name!r} is about {rule.pattern!r}, but no parameter or layer that is recorded has "
-                    f"such a name; there are {', '.join(known[:12])}{', ...' if len(known) > 12 else ''}"
+                    f"the rule {rule.name!r} is about {rule.pattern!r}, but no {kinds} that is recorded has such a "
+                    f"name; there are {shown}"
                 )
 
     def check(self, facts: Facts) -> list[Finding]:
@@ -86,7 +107,7 @@ class RuleBook:
         found = []
         for number, rule in enumerate(self.rules):
             for signal, unit, text in rule.look(facts):
-                if (number, signal, unit) not in self._told:
+                if rule.repeats or (number, signal, unit) not in self._told:
                     self._told.add((number, signal, unit))
                     found.append(
                         Finding(rule.severity, rule.name, f"step {facts.step}: {text}", signal, unit)
@@ -107,10 +128,10 @@ class _Always(Rule):
         for signal in (*self.matching(facts.parameters), *self.matching(facts.layers)):
             try:
                 holds = self.condition(signal)
-            except AttributeError:
-                if _complete(signal):  # a mistake in the condition, not something that was not looked at
+            except AttributeError as error:
+                if error.obj is not None:  # a mistake in the condition
                     raise
-                continue
+                continue  # asks for something that was not looked at: that is None
             if not holds:
                 yield signal.name, None, f"{signal.name}: {self.name!r} does not hold ({_told(signal)})"
 
@@ -142,27 +163,45 @@ def always(
 
 
 class _DeadUnits(Rule):
+    about = ("units",)
+
     def __init__(self, pattern: str, share: float, severity: str) -> None:
         super().__init__("dead units", severity, pattern)
+        if not 0 < share <= 1:
+            raise ArgumentError(f"share must lie above 0 and be at most 1, not {share!r}")
         self.share = share
+        self._dead: dict[str, set[int]] = {}
+
+    def begin(self) -> None:
+        self._dead.clear()
 
     def look(self, facts: Facts) -> Iterator[tuple[str | None, int | None, str]]:
         for layer in self.matching(facts.layers):
             if layer.zeros is not None:
-                dead = np.flatnonzero(layer.zeros >= self.share)
-                for unit in dead[:1]:
+                dead = np.flatnonzero(layer.zeros >= self.share).tolist()
+                known = self._dead.setdefault(layer.name, set())
+                new = [unit for unit in dead if unit not in known]
+                known.update(new)
+                if new:
+                    what = (
+                        "nothing but zeros"
+                        if self.share == 1
+                        else f"zeros in a share of {self.share:g} or more"
+                    )
+                    among = f"unit {new[0]} and {len(new) - 1} others" if len(new) > 1 else f"unit {new[0]}"
                     yield (
                         layer.name,
-                        int(unit),
-                        f"{layer.name}: {len(dead)} of {len(layer.zeros)} units gave nothing but zeros for a whole "
-                        f"batch, unit {unit} among them",
+                        new[0],
+                        f"{layer.name}: {len(dead)} of {len(layer.zeros)} units gave {what} for a whole batch, "
+                        f"{among} for the first time",
                     )
 
 
 def dead_units(pattern: str = "*", *, share: float = 1.0, severity: str = "warning") -> Rule:
     """A rule: no unit of these layers puts out zeros only, over a batch.
 
-    share: which share of zeros counts as dead. It is looked at as often as the layers are looked at in full.
+    share: which share of zeros counts as dead. It is looked at as often as the layers are looked at in full. What is
+           told of a layer names the first unit that is newly dead.
     """
     return _DeadUnits(pattern, share, severity)
 
@@ -181,6 +220,9 @@ class _Spike(Rule):
         self.factor, self.window, self.warmup = factor, window, warmup
         self._past: dict[str | None, deque[float]] = {}
 
+    def begin(self) -> None:
+        self._past.clear()
+
     def judge(self, key: str | None, value: float) -> float | None:
         """The median of the values before, if this one is far above it or no finite number; it joins them else."""
         past = self._past.setdefault(key, deque(maxlen=self.window))
@@ -192,6 +234,8 @@ class _Spike(Rule):
 
 
 class _ExplodingGradient(_Spike):
+    about = ("parameters",)
+
     def look(self, facts: Facts) -> Iterator[tuple[str | None, int | None, str]]:
         for parameter in self.matching(facts.parameters):
             g = parameter.gradient
@@ -215,11 +259,19 @@ def exploding_gradient(
 
 
 class _LossSpike(_Spike):
+    repeats = True  # each spike, in its first step
+    _high = False
+
+    def begin(self) -> None:
+        super().begin()
+        self._high = False
+
     def look(self, facts: Facts) -> Iterator[tuple[str | None, int | None, str]]:
         if facts.loss is not None:
             usual = self.judge(None, facts.loss)
-            if usual is not None:
-                yield None, facts.step, f"the loss is {facts.loss:.4g}, usual until now was {usual:.4g}"
+            if usual is not None and not self._high:
+                yield None, None, f"the loss is {facts.loss:.4g}, usual until now was {usual:.4g}"
+            self._high = usual is not None
 
 
 def loss_spike(*, factor: float = 3.0, window: int = 100, severity: str = "warning") -> Rule:
@@ -228,21 +280,29 @@ def loss_spike(*, factor: float = 3.0, window: int = 100, severity: str = "warni
 
 
 class _FrozenLayer(Rule):
+    about = ("parameters",)
+
     def __init__(self, pattern: str, ratio: float, steps: int, severity: str) -> None:
         super().__init__("frozen layer", severity, pattern)
         self.ratio, self.steps = ratio, steps
         self._still: dict[str, int] = {}
 
+    def begin(self) -> None:
+        self._still.clear()
+
     def look(self, facts: Facts) -> Iterator[tuple[str | None, int | None, str]]:
         for parameter in self.matching(facts.parameters):
-            ratio = parameter.update_ratio
-            self._still[parameter.name] = self._still.get(parameter.name, 0) + 1 if ratio < self.ratio else 0
+            w, change = parameter.weight, parameter.change
+            if w is None or change is None:
+                continue
+            still = change.norm <= self.ratio * w.norm  # also where all is 0
+            self._still[parameter.name] = self._still.get(parameter.name, 0) + 1 if still else 0
             if self._still[parameter.name] >= self.steps:
                 yield (
                     parameter.name,
                     None,
                     f"{parameter.name} has hardly moved for {self.steps} steps: changes below {self.ratio:g} of its "
-                    f"norm, now {ratio:.2g}",
+                    f"norm, now {change.norm:.2g} of {w.norm:.2g}",
                 )
 
 
@@ -253,13 +313,6 @@ def frozen_layer(
     if steps < 1:
         raise ArgumentError(f"steps must be a whole number from 1, not {steps!r}")
     return _FrozenLayer(pattern, ratio, steps, severity)
-
-
-def _complete(signal: SignalFacts) -> bool:
-    kinds: tuple[str, ...] = ("weight", "gradient", "change")
-    if signal.weight is None:
-        kinds = ("input", "output", "input_gradient", "output_gradient")
-    return all(getattr(signal, kind) is not None for kind in kinds)
 
 
 def _told(signal: SignalFacts) -> str:

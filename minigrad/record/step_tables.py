@@ -9,6 +9,7 @@ import numpy as np
 from minigrad.backend import get_backend
 from minigrad.backend.statistics import FIELDS
 from minigrad.interpret.influence_measure import WEIGHT_METHODS
+from minigrad.interpret.influence_units import parameter_groups
 from minigrad.nn.module import Module
 from minigrad.record.facts import Facts
 from minigrad.record.layer_watch import KINDS, Look
@@ -37,6 +38,8 @@ class StepTables:
 
     def _signal(self, key: Key, shape: tuple[int, ...], units: int) -> None:
         if key not in self._known:
+            known = self.writer.units_of(*key)  # of a run that goes on
+            units = units if known is None else known
             self._known[key] = self.writer.signal(*key, shape, units), units
 
     # ------------------------------------------------ parameters
@@ -67,9 +70,9 @@ class StepTables:
     def _know_parameters(self, watch: ParameterWatch) -> None:
         if watch.watched and (PARAMETER_KINDS[-1], watch.names[-1]) in self._known:
             return
-        for name, p, _ in watch.watched:
+        for name, p, _, units in watch.watched:
             for kind in PARAMETER_KINDS:
-                self._signal((kind, name), p.shape, p.shape[0] if p.shape else 1)
+                self._signal((kind, name), p.shape, units)
 
     # ------------------------------------------------ layers
 
@@ -90,42 +93,46 @@ class StepTables:
             facts.add(list(exact), whole)
             self._matrix(step, "full", FIELDS, list(exact), whole)
             self._samples(step, list(exact), whole, [looks[key].sample for key in exact])
-        shares = {k: z for k in keys if (z := looks[k].zeros) is not None and len(z) == looks[k].units}
-        if shares:
-            flat = np.concatenate(list(shares.values()))
-            self._matrix(step, "dead", ("share",), list(shares), flat, by_unit=True)
-            for (_, layer), zeros in shares.items():
-                facts.add_zeros(layer, zeros)
+        shares = {k: z for k in keys if (z := looks[k].zeros) is not None and len(z)}
+        self._by_unit(step, "dead", "share", shares)
+        for (_, layer), zeros in shares.items():
+            facts.add_zeros(layer, zeros)
 
     # ------------------------------------------------ influence
 
     def influence(self, step: int, method: str, scores: dict[str, np.ndarray]) -> None:
         """The scores of all units, and the list of the highest."""
-        keys = [self._scored(method, layer, len(values)) for layer, values in scores.items()]
-        if not keys:
+        found = {self._scored(method, layer, len(values)): values for layer, values in scores.items()}
+        if not found:
             return
-        flat = np.concatenate(list(scores.values()))
-        self._matrix(step, f"influence.{method}", ("score",), keys, flat, by_unit=True)
-        places = [(self._known[key][0], unit) for key in keys for unit in range(self._known[key][1])]
+        self._by_unit(step, f"influence.{method}", "score", found)
+        flat = np.concatenate(list(found.values()))
+        places = [(self._known[key][0], unit) for key, values in found.items() for unit in range(len(values))]
         order = np.argsort(np.where(np.isnan(flat), np.inf, -np.abs(flat)), kind="stable")[: self.top]
-        found = [(places[i], float(flat[i])) for i in order if np.isfinite(flat[i])]
-        self.writer.influence(
-            step,
-            method,
-            [(signal, rank, unit, score) for rank, ((signal, unit), score) in enumerate(found, 1)],
-        )
+        top = [(*places[i], float(flat[i])) for i in order if np.isfinite(flat[i])]
+        rows = [(signal, rank, unit, score) for rank, (signal, unit, score) in enumerate(top, 1)]
+        self.writer.influence(step, method, rows)
 
     def _scored(self, method: str, layer: str, units: int) -> Key:
-        """The signal that a layer's scores belong to: its output; for scores of weights, its first parameter."""
-        key = ("output", layer)
+        """The signal that a layer's scores belong to: its output; for scores of weights, its first parameter, which is
+        the weight where there is one."""
+        key, shape = ("output", layer), (units,)
         if method in WEIGHT_METHODS or method == "loss_change":
-            names = [name for name, _ in self.model.get_submodule(layer).named_parameters(recurse=False)]
-            own = "weight" if "weight" in names else names[0]
-            key = ("weight", f"{layer}.{own}" if layer else own)
-        self._signal(key, (units,), units)
+            members = parameter_groups(self.model)[layer]
+            name, p = next((m for m in members if m[0].endswith("weight")), members[0])
+            key, shape = ("weight", name), p.shape
+        self._signal(key, shape, units)
         return key
 
     # ------------------------------------------------ matrices
+
+    def _by_unit(self, step: int, name: str, column: str, parts: dict[Key, np.ndarray]) -> None:
+        """A number for each unit; not of signals that have another number of units than they had at first, such as
+        positions of a text."""
+        fitting = {key: values for key, values in parts.items() if len(values) == self._known[key][1]}
+        if fitting:
+            flat = np.concatenate(list(fitting.values()))
+            self._matrix(step, name, (column,), list(fitting), flat, by_unit=True)
 
     def _statistics_of(self, samples: list[np.ndarray]) -> np.ndarray:
         """Of samples, which are on the host."""
@@ -147,7 +154,8 @@ class StepTables:
         self._matrix(step, "histograms", _HISTOGRAM, keys, histograms)
         rows = [(self._known[key][0], len(values)) for key, values in zip(keys, few, strict=True)]
         layout = self.writer.layout("samples", "float32", ("value",), rows)
-        self.writer.matrix(step, layout, np.concatenate(few).astype(np.float32))
+        with np.errstate(over="ignore"):
+            self.writer.matrix(step, layout, np.concatenate(few).astype(np.float32))
 
     def _matrix(
         self,

@@ -129,6 +129,11 @@ class RunWriter:
         self._put((insert, "signals", (number, str(kind), str(name), sizes, units)))
         return number
 
+    def units_of(self, kind: str, name: str) -> int | None:
+        """How many units a signal has; None if there is no such signal yet."""
+        found = self._known.signals.get((kind, name))
+        return None if found is None else found[1]
+
     def layout(
         self, name: str, dtype: str | np.dtype, columns: Sequence[str], signals: Iterable[tuple[int, int]]
     ) -> int:

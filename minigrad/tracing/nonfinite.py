@@ -128,12 +128,16 @@ def _bad(statistics: Statistics | None, infinity: bool) -> bool:
 # ---------------------------------------------------------------- stopping there
 
 
+_REMEMBERED = 1 << 16  # lines of forwards that may still get a gradient
+
+
 class _Detector:
     """Looks at every result; remembers the lines of forwards, to name them for gradients."""
 
     def __init__(self, infinity: bool) -> None:
         self.infinity = infinity
         self.lines: dict[int, SourceLine | None] = {}
+        self.root: Any = None
         self.entries: dict[int, int] = {}
 
     def before(self, call: Call) -> None:
@@ -154,13 +158,19 @@ class _Detector:
         line = users_line()
         if call.node is not None:
             self.lines[call.number] = line
+            if len(self.lines) > _REMEMBERED:  # the oldest
+                del self.lines[next(iter(self.lines))]
         self._check(call, call.results, [x for x in call.inputs if isinstance(x, Tensor)], line)
 
     def _batch(self, call: Call) -> int | None:
-        if call.scope is not None:
-            self.entries.setdefault(call.scope.entry, len(self.entries))
-            return self.entries[call.scope.entry]
-        return None
+        scope = call.scope
+        if scope is not None and self.root in (
+            None,
+            scope.root,
+        ):  # a loss that is a module is no batch of its own
+            self.root = scope.root
+            return self.entries.setdefault(scope.entry, len(self.entries))
+        return len(self.entries) - 1 if self.entries else None
 
     def _check(self, call: Call, made: Any, given: Any, line: SourceLine | None) -> None:
         for y in made:

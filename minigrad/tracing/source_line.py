@@ -28,8 +28,14 @@ class SourceLine(NamedTuple):
         """The line itself; "" if the file cannot be read (an interpreter's input, say)."""
         return linecache.getline(self.file, self.line).strip()
 
+    @property
+    def short(self) -> str:
+        """The file as seen from the folder we are in, if it lies below it."""
+        inside = self.file.startswith(os.getcwd() + os.sep)
+        return os.path.relpath(self.file) if inside else self.file
+
     def __str__(self) -> str:
-        return f"{self.file}:{self.line} in {self.function}"
+        return f"{self.short}:{self.line} in {self.function}"
 
 
 def users_line() -> SourceLine | None:

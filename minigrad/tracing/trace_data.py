@@ -48,7 +48,7 @@ def _record(record: OperationRecord) -> dict[str, Any]:
         "op": record.op.name,
         "module": record.module,
         "modules": list(record.modules),
-        "source": source and {**source._asdict(), "text": source.text},
+        "source": source and {**source._asdict(), "file": source.short, "text": source.text},
         "params": {name: plain(value) for name, value in record.params.items()},
         "inputs": [_operand(x) for x in record.inputs],
         "outputs": [_operand(y) for y in record.outputs],

@@ -79,7 +79,12 @@ def test_a_second_model_and_a_loss_go_by_their_class():
             loss(third(second(x)), labels)
     one = [("",), (), ("Linear",), ("Linear_2",), *[("CrossEntropyLoss",)] * (len(t) // 2 - 4)]
     assert modules(t) == one * 2
-    assert t.modules == {"": "Linear", "Linear": "Linear", "Linear_2": "Linear", "CrossEntropyLoss": "CrossEntropyLoss"}
+    assert t.modules == {
+        "": "Linear",
+        "Linear": "Linear",
+        "Linear_2": "Linear",
+        "CrossEntropyLoss": "CrossEntropyLoss",
+    }
     parameters = [r.input("w").parameter for r in t.find(op="linear")]
     assert parameters == ["weight", "Linear.weight", "Linear_2.weight"] * 2
     half = len(t) // 2

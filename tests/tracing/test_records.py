@@ -50,11 +50,11 @@ def test_a_small_network_by_hand():
     np.testing.assert_array_equal(linear.input("w").gradient_value, [[1, 3, 3], [1, 0, -1]])
     assert linear.input("b").gradient.count == 2
     assert linear.input("b").gradient.mean == 2.5
-    assert (linear.flops, relu.flops) == (2 * 4 * 3 * 2 + 8, 8)
+    assert (linear.flops, relu.flops) == (2 * 4 * 3 * 2, 8)  # a bias is not counted
     assert relu.intensity == 8 / (32 + 32)
     assert [r.bytes_allocated for r in t] == [32, 32, 4]
     assert linear.bytes_saved == linear.bytes_freed
-    assert linear.bytes_saved in (48 + 24, 48 + 24 + 8)  # x and w, and no more than the bias beside
+    assert linear.bytes_saved == 48  # x, for the weight's gradient; nobody asks for that of x
     assert relu.bytes_saved == relu.bytes_freed == 32
     assert linear.formula == linear.op.formula != ""
     assert "def linear_gradient" in linear.gradient_code
@@ -190,7 +190,7 @@ def test_an_output_that_nothing_reads_has_no_gradient_or_zeros():
         a.sum().backward()
         mg.exp(b)
     first = t[0]
-    assert [y.gradient.mean if y.gradient else None for y in first.outputs][0] == 1
+    assert first.outputs[0].gradient.mean == 1
     assert t.replay() == []
 
 
@@ -228,9 +228,16 @@ def test_tracing_draws_no_random_numbers():
     assert mg.ones(1).backend.rng.bit_generator.state == state
 
 
-@given(st.lists(st.integers(0, 4), max_size=4), st.sampled_from(["float32", "float64", "float16", "int64", "bool"]))
+@given(
+    st.lists(st.integers(0, 4), max_size=4),
+    st.sampled_from(["float32", "float64", "float16", "int64", "bool"]),
+)
 def test_any_shape_and_dtype(shape, dtype):
-    x = mg.zeros(*shape, dtype=dtypes.as_dtype(dtype)) if shape else mg.tensor(0).to(dtype=dtypes.as_dtype(dtype))
+    x = (
+        mg.zeros(*shape, dtype=dtypes.as_dtype(dtype))
+        if shape
+        else mg.tensor(0).to(dtype=dtypes.as_dtype(dtype))
+    )
     with mg.trace("full") as t:
         y = x.reshape(-1)
     (record,) = t

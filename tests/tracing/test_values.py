@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.lib.array_utils import byte_bounds
 
 import minigrad as mg
 import models
@@ -16,13 +17,19 @@ from minigrad.errors import ArgumentError
 from minigrad.nn import functional as F
 from minigrad.storage import storage_of
 from minigrad.tracing import TensorRecord
+from minigrad.tracing.held_values import values_of
 
 
-def held(trace) -> dict[int, object]:
-    """What is held, each piece once."""
+def bytes_held(trace) -> int:
+    """The memory of all held arrays, each byte once."""
     tensors = [x for r in trace for x in (*r.inputs, *r.outputs) if isinstance(x, TensorRecord)]
-    pieces = [h for x in tensors for h in (x.held, x.held_gradient) if h is not None]
-    return {id(piece): piece for piece in pieces}
+    arrays = [values_of(h) for x in tensors for h in (x.held, x.held_gradient)]
+    bounds = sorted(byte_bounds(array) for array in arrays if array is not None)
+    total = end = 0
+    for low, high in bounds:
+        total += max(high - max(low, end), 0)
+        end = max(high, end)
+    return total
 
 
 def test_writing_in_place_changes_no_record():
@@ -63,9 +70,9 @@ class PlainSGD(mg.optim.SGD):
 
 @pytest.mark.parametrize("kind", [mg.optim.SGD, PlainSGD, mg.optim.Adam])
 def test_optimisers_change_no_record(kind):
-    layer = nn.Linear(40, 40)
+    layer = nn.Linear(400, 400)
     optimizer = kind(layer.parameters(), lr=0.1)
-    weights, x = [], mg.ones(2, 40)
+    weights, x = [], mg.ones(2, 400)
     with mg.trace("full") as t:
         for _ in range(3):
             weights.append(layer.weight.numpy().copy())
@@ -92,9 +99,9 @@ def test_the_two_optimisers_take_the_two_ways(monkeypatch):
 
     monkeypatch.setattr(mg.optim.Optimizer, "_update_together", looked_at)
     for kind in (mg.optim.SGD, PlainSGD):
-        p = mg.ones(1000, requires_grad=True)
+        p = mg.ones(400, 400, requires_grad=True)
         optimizer = kind([p], lr=0.1)
-        p.sum().backward()
+        (p * 1.0).sum().backward()
         optimizer.step()
     assert taken == [0, 1]
 
@@ -119,7 +126,9 @@ def test_running_statistics_are_kept_as_they_were_read():
         norm.train()(mg.ones(3, 2) * 3.0)
         norm.eval()(mg.ones(3, 2))
     first, *_, last = [r for r in t if any(getattr(x, "parameter", None) == "running_mean" for x in r.inputs)]
-    values = [next(x for x in r.inputs if getattr(x, "parameter", None) == "running_mean") for r in (first, last)]
+    values = [
+        next(x for x in r.inputs if getattr(x, "parameter", None) == "running_mean") for r in (first, last)
+    ]
     assert values[0].value.ravel()[0] == 0 != values[1].value.ravel()[0]
     assert t.replay() == []
 
@@ -146,8 +155,7 @@ def test_copies_count_too():
             y = p * 1.0
             y.sum().backward()
             optimizer.step()
-    real = sum(piece.array.nbytes for piece in held(t).values())
-    assert t.held_bytes == real
+    assert t.held_bytes == bytes_held(t)
 
 
 @pytest.mark.parametrize("budget", [0, 3_999, 4_000, 100_000])
@@ -158,16 +166,15 @@ def test_what_goes_beyond_the_budget_is_left_out_and_counted(budget):
             mg.exp(x).sum().backward()
             with mg.no_grad():
                 x.add_(1.0)
-    real = sum(piece.array.nbytes for piece in held(t).values())
-    assert real <= t.held_bytes <= budget
+    assert bytes_held(t) <= t.held_bytes <= budget
     assert t.dropped > 0
     assert f"{t.dropped} arrays left out" in t.summary()
     if budget == 0:
         with pytest.raises(ArgumentError, match=r'level="full", and see that the budget'):
-            t[0].output().value
+            _ = t[0].output().value
         with pytest.raises(ArgumentError, match="holds no operation's values"):
             t.replay()
-    else:
+    elif budget == 100_000:
         assert t.replay() == []
     assert t[0].output().statistics is not None  # the budget is for values
 
@@ -189,10 +196,9 @@ def test_held_memory_never_exceeds_the_budget(steps, budget):
                 x = mg.ones(100) * 2.0
             else:
                 kept.clear()
-    assert sum(piece.array.nbytes for piece in held(t).values()) <= budget
-    assert t.held_bytes <= budget
+    assert bytes_held(t) <= t.held_bytes <= budget
     for record, value in zip(t.find(op="exp"), expected, strict=True):
-        if record.inputs[0].held is not None:
+        if values_of(record.inputs[0].held) is not None:
             np.testing.assert_array_equal(record.inputs[0].value, value)
 
 
@@ -214,7 +220,9 @@ def test_traces_that_are_gone_leave_nothing_behind():
 def taken(trace) -> list[str]:
     """Names of the records whose statistics and values were taken; those of all others must not have been."""
     for r in trace:
-        assert len({y.held is not None for y in r.outputs} | {y.statistics is not None for y in r.outputs}) == 1
+        assert (
+            len({y.held is not None for y in r.outputs} | {y.statistics is not None for y in r.outputs}) == 1
+        )
     return [r.name for r in trace if r.outputs[0].held is not None]
 
 

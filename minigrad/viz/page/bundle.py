@@ -12,7 +12,9 @@ def plotly_path() -> Path:
     """Where Plotly's bundle lies. Raises DataError, telling how to install it, where it is not."""
     found = find_spec("plotly")
     if found is None or found.origin is None:
-        raise DataError('charts are drawn by Plotly, which is not installed; add it with: pip install "minigrad[page]"')
+        raise DataError(
+            'charts are drawn by Plotly, which is not installed; add it with: pip install "minigrad[page]"'
+        )
     path = Path(found.origin).parent / "package_data" / "plotly.min.js"
     if not path.is_file():
         raise DataError(

@@ -30,8 +30,8 @@ class RunData:
     path: as `minigrad.record.open` takes it.
 
     `generation` changes when what was told before holds no longer: training went back to a checkpoint. Answers that
-    grow take `after`, the last step the page has, and tell `from`, the first step they hold: what the page has from there on
-    is replaced.
+    grow take `after`, the last step the page has, and tell `from`, the first step they hold: what the page
+    has from there on is replaced.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -83,7 +83,9 @@ class RunData:
             "first": min(int(steps[0]), self._first_matrix()) if have else None,
             "last": int(steps[-1]) if have else None,
             "count": len(steps),
-            "last_time": number(numbers_["time"][-1]) if have else None,
+            "last_time": round(float(numbers_["time"][-1]), 1)
+            if have and np.isfinite(numbers_["time"][-1])
+            else None,
             "seconds": number(np.nanmedian(numbers_["seconds"])) if _any(numbers_["seconds"]) else None,
             "loss": number(numbers_["loss"][-1]) if have else None,
             "epoch": number(numbers_["epoch"][-1]) if have else None,
@@ -98,7 +100,7 @@ class RunData:
         return np.iinfo(np.int64).max if first is None else int(first)
 
     def structure(self) -> dict[str, Any]:
-        """What was recorded: signals by kind, statistics, histograms, units, methods of influence, graphs, epochs, notes."""
+        """What was recorded: signals and what there is of them, methods of influence, graphs, epochs, notes."""
         run = self.run
         layouts: dict[str, set[int]] = {}
         columns: dict[str, set[str]] = {}
@@ -134,7 +136,8 @@ class RunData:
             "graphs": run.snapshot_steps("graph").tolist(),
             "epochs": [_plain(epoch) for epoch in run.epochs],
             "agreement": [
-                [found.step, found.method, number(found.correlation), found.units] for found in run.agreement()
+                [found.step, found.method, number(found.correlation), found.units]
+                for found in run.agreement()
             ],
             "notes": self._notes(),
         }
@@ -148,7 +151,12 @@ class RunData:
     def lines(self, after: int = -1, width: int = 0) -> dict[str, Any]:
         """Loss, rates, seconds and memory: of each bin of steps the first, last, smallest and largest."""
         steps, own = self._steps.steps, self._steps.numbers
-        series = {"loss": own["loss"], "seconds": own["seconds"], "memory": own["memory"], "epoch": own["epoch"]}
+        series = {
+            "loss": own["loss"],
+            "seconds": own["seconds"],
+            "memory": own["memory"],
+            "epoch": own["epoch"],
+        }
         series |= {f"rate {group}": rates for group, rates in enumerate(self._steps.rates)}
         wide = bin_width(int(steps[0]), int(steps[-1]), BINS) if len(steps) else 1
         begin = (max(0, after) // wide) * wide if width == wide and after >= 0 else 0
@@ -165,8 +173,8 @@ class RunData:
         """One quantity of all signals of a kind: means over bins of steps, packed (names, bins).
 
         what: a column of the statistics; "update_ratio", the norm of the change over the norm of the weight;
-              "zero_share", the share of elements that are 0; "not_finite", how many elements are NaN or infinite; or "dead",
-              the share of units that gave nothing but zeros.
+              "zero_share", the share of elements that are 0; "not_finite", how many elements are NaN or infinite; or
+              "dead", the share of units that gave nothing but zeros.
         """
         self._heat.update(self.run)
         return self._heat.heat(self.run, what, kind, after, width)
@@ -214,7 +222,7 @@ class RunData:
     def _rows(
         self, signal: Signal, name: str, after: int, every: int, limit: int
     ) -> tuple[list[int], np.ndarray, dict[str, Any]] | None:
-        """A signal's rows at every so manieth recorded step, and the last: steps, (S, rows, columns), and what they are."""
+        """A signal's rows, evenly thinned: steps, (S, rows, columns), and how they were chosen."""
         layouts = [layout for layout in self.run.matrices.layouts(name) if signal.id in layout.places]
         if not layouts:
             return None
@@ -256,7 +264,12 @@ class RunData:
         ranks: dict[int, list[list[Any]]] = {step: [] for step in chosen}
         for step, name, unit, score in self.run.query(query, method, *chosen)[1]:
             ranks[step].append([layers.setdefault(name, len(layers)), unit, number(score)])
-        return {"steps": chosen, "layers": list(layers), "ranks": list(ranks.values()), "recorded": len(recorded)}
+        return {
+            "steps": chosen,
+            "layers": list(layers),
+            "ranks": list(ranks.values()),
+            "recorded": len(recorded),
+        }
 
     def graph(self, step: int) -> dict[str, Any]:
         """The latest graph recorded up to a step."""
@@ -278,7 +291,9 @@ def _any(values: np.ndarray) -> bool:
 
 def _plain(epoch: dict[str, Any]) -> dict[str, Any]:
     """An epoch's numbers; what is no number is left out."""
-    kept = {name: value for name, value in epoch.items() if isinstance(value, (int, float)) and value is not None}
+    kept = {
+        name: value for name, value in epoch.items() if isinstance(value, (int, float)) and value is not None
+    }
     return {name: number(value) for name, value in kept.items()}
 
 

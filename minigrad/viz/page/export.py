@@ -14,14 +14,15 @@ from urllib.parse import quote
 
 from minigrad.errors import ArgumentError, DataError
 from minigrad.viz.graph import graph_page
-from minigrad.viz.page.assets import page, script, style
 from minigrad.viz.page.bundle import plotly_path
 from minigrad.viz.page.data import PICTURES, RunData
 from minigrad.viz.page.heat import DEAD, NOT_FINITE, UPDATE_RATIO, ZEROS
 from minigrad.viz.page.numbers import json_bytes
+from minigrad.viz.page.parts import page, script, style
 
 # Bytes that histograms, numbers by unit and graphs may take in the file, each, over all runs
 BUDGET = 8 << 20
+_PLAIN = "!*'()"  # what JavaScript's encodeURIComponent leaves alone, beyond what `quote` does
 _LEAST = 12  # steps, at which a histogram still is a moving picture
 _HEAT = {
     "weight": ("norm", "mean", "std", UPDATE_RATIO, NOT_FINITE),
@@ -44,8 +45,8 @@ def export_page(
 ) -> Export:
     """Write the page of one run, or of two, as one HTML file.
 
-    budget: bytes that each of histograms, numbers by unit and graphs may take. Beyond, histograms and numbers are given at
-            fewer steps, and graphs of the first, the last and some steps between.
+    budget: bytes that each of histograms, numbers by unit and graphs may take. Beyond, histograms and numbers are given
+            at fewer steps, and graphs of the first, the last and some steps between.
 
     Raises DataError where there is no record, or no Plotly; OSError where the file cannot be written.
     """
@@ -62,14 +63,15 @@ def export_page(
             store[f"api/{question}?run={index}{'&' if rest else ''}{rest}"] = answer
         for step, html in _graphs(run, budget // len(opened), left_out):
             graphs[f"graph?run={index}&step={step}"] = html
-    data = json_bytes({"runs": len(opened), "answers": store, "graphs": graphs}).decode()
+    data = json_bytes({"answers": store, "graphs": graphs}).decode()
     own = _inline(script())
     policy = (
         f"default-src 'none'; script-src {' '.join(_hashes([plotly, own], graphs))}; "
         "style-src 'unsafe-inline'; img-src data: blob:; frame-src about:; base-uri 'none'; form-action 'none'"
     )
     head = (
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n<style>\n{style()}</style>'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n'
+        f'<meta name="runs" content="{len(opened)}">\n<style>\n{style()}</style>'
     )
     body = (
         f'<script type="application/json" id="store">{data}</script>\n'
@@ -95,18 +97,23 @@ def _answers(run: RunData, budget: int, left_out: list[str]) -> Iterator[tuple[s
             structure["heat"].append([what, kind])
             yield f"heat?what={what}&kind={kind}", answer
     for method in structure["influence"]:
-        yield f"influence?method={quote(method, safe='')}", run.influence(method)
+        yield f"influence?method={quote(method, safe=_PLAIN)}", run.influence(method)
     signals = [(kind, told) for kind, all_ in structure["kinds"].items() for told in all_]
     pictured = [(kind, told["name"]) for kind, told in signals if told["histogram"]]
     steps = _affordable(len(pictured) * 66, budget)
     _tell(left_out, run, "histograms", pictured, steps)
     for kind, name in pictured:
-        yield f"histograms?kind={kind}&name={quote(name, safe='')}", run.histograms(kind, name, limit=steps)
+        yield (
+            f"histograms?kind={kind}&name={quote(name, safe=_PLAIN)}",
+            run.histograms(kind, name, limit=steps),
+        )
     by_unit = [(kind, told, what) for kind, told in signals for what in told["by_unit"]]
     steps = _affordable(sum(told["units"] for _, told, _ in by_unit), budget)
     _tell(left_out, run, "numbers by unit", by_unit, steps)
     for kind, told, what in by_unit:
-        question = f"units?kind={kind}&name={quote(told['name'], safe='')}&what={quote(what, safe='')}"
+        question = (
+            f"units?kind={kind}&name={quote(told['name'], safe=_PLAIN)}&what={quote(what, safe=_PLAIN)}"
+        )
         yield question, run.units(kind, told["name"], what, limit=steps)
     yield "structure", structure
 

@@ -13,7 +13,7 @@ from minigrad.record.matrices import Layout
 from minigrad.viz.page.growing import BinnedLayout
 from minigrad.viz.page.numbers import packed
 
-BINS = 400  # columns of a heat map
+BINS = 512  # columns of a heat map
 STATISTICS = ("statistics", "sampled", "full")  # where they are looked for, as `RunReader.series` does
 UPDATE_RATIO, DEAD, ZEROS, NOT_FINITE = "update_ratio", "dead", "zero_share", "not_finite"
 

@@ -16,10 +16,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from minigrad.errors import ArgumentError, MinigradError
 from minigrad.viz.graph import graph_page
-from minigrad.viz.page.assets import page, script, style
 from minigrad.viz.page.bundle import plotly_path
 from minigrad.viz.page.data import RunData
 from minigrad.viz.page.numbers import json_bytes
+from minigrad.viz.page.parts import page, script, style
 
 ADDRESS = "127.0.0.1"
 _HTML, _JSON = "text/html; charset=utf-8", "application/json"
@@ -103,7 +103,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_HEAD = do_TRACE = do_CONNECT = _refuse
 
-    def _send(self, status: HTTPStatus, kind: str, content: bytes, policy: str = "default-src 'none'") -> None:
+    def _send(
+        self, status: HTTPStatus, kind: str, content: bytes, policy: str = "default-src 'none'"
+    ) -> None:
         mark = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
         same = status == HTTPStatus.OK and self.headers.get("If-None-Match") == mark
         self.send_response(HTTPStatus.NOT_MODIFIED if same else status)
@@ -129,12 +131,17 @@ class _Handler(BaseHTTPRequestHandler):
 
 # ------------------------------------------------ what addresses lead to
 
+
+class _BadQuestion(ArgumentError):
+    """Not what the page asks."""
+
+
 Answer = tuple[str, bytes, str]
 
 
 def _page(server: PageServer, query: dict[str, str]) -> Answer:
     title = " and ".join(run.name for run in server.runs)
-    head = '<link rel="stylesheet" href="page.css">'
+    head = f'<meta name="runs" content="{len(server.runs)}">\n<link rel="stylesheet" href="page.css">'
     body = '<script src="plotly.min.js"></script>\n<script src="page.js"></script>'
     return _HTML, page(title, head, body).encode(), _POLICY
 
@@ -151,7 +158,12 @@ def _data(ask: Callable[[RunData, dict[str, str]], Any]) -> Callable[[PageServer
     def answer(server: PageServer, query: dict[str, str]) -> Answer:
         index = _run(server, query)
         with server.locks[index]:
-            found = ask(server.runs[index], query)
+            try:
+                found = ask(server.runs[index], query)
+            except _BadQuestion:
+                raise
+            except ArgumentError as error:  # a run that lacks something is nothing wrong
+                found = {"missing": str(error)}
         return _JSON, json_bytes(found), "default-src 'none'"
 
     return answer
@@ -165,20 +177,20 @@ def _state(run: RunData, query: dict[str, str]) -> Any:
 def _run(server: PageServer, query: dict[str, str]) -> int:
     index = _number(query, "run", 0)
     if not 0 <= index < len(server.runs):
-        raise ArgumentError(f"there is no run {index}")
+        raise _BadQuestion(f"there is no run {index}")
     return index
 
 
 def _number(query: dict[str, str], name: str, default: int = -1) -> int:
     text = query.get(name, str(default))
     if not _WHOLE.fullmatch(text):
-        raise ArgumentError(f"{name} must be a whole number")
+        raise _BadQuestion(f"{name} must be a whole number")
     return int(text)
 
 
 def _text(query: dict[str, str], name: str) -> str:
     if name not in query:
-        raise ArgumentError(f"{name} is missing")
+        raise _BadQuestion(f"{name} is missing")
     return query[name]
 
 

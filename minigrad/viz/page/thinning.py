@@ -1,4 +1,4 @@
-"""Long series as short ones: steps gathered in bins whose width is a power of two, so that a growing run keeps its bins."""
+"""Long series made short: steps gathered in bins whose width is a power of two, which a growing run keeps."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Bins:
 
     def means(self) -> np.ndarray:
         """(bins, ...), NaN where a bin has nothing."""
-        if self.sums is None:
+        if self.sums is None or self.counts is None:
             return np.zeros((0,))
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(self.counts > 0, self.sums / self.counts, np.nan)
