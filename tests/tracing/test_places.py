@@ -154,7 +154,7 @@ def test_the_line_is_the_innermost_of_the_users_own():
     assert (own.source.function, own.source.text) == ("helper", "return mg.exp(x)  # HERE")
     assert "nn.Linear(2, 2)" in layer.source.text
     assert {r.source.text for r in loss} == {"F.cross_entropy(mg.zeros(1, 2), mg.tensor([0]))"}
-    assert str(own.source) == f"{__file__}:{own.source.line} in helper"
+    assert str(own.source).endswith(f"test_places.py:{own.source.line} in helper")
 
 
 def test_generators_and_code_without_a_file():
