@@ -14,7 +14,6 @@ from minigrad.backend.special import erf
 from minigrad.dtypes import HALF, float32
 
 _FEW = 256  # numbers, up to which NumPy describes them before a compiler is imported
-_FEW_PARAMETERS = 4096
 
 
 class CpuBackend(Backend):
@@ -50,7 +49,7 @@ class CpuBackend(Backend):
         return statistics(array, positions)
 
     def statistics_of_all(self, arrays: Sequence) -> np.ndarray:
-        if not self.kernels or sum(a.size for a in arrays) <= _FEW_PARAMETERS:
+        if not self.kernels:
             return super().statistics_of_all(arrays)
         from minigrad.backend.native.statistics import statistics_of_all
 
@@ -60,7 +59,7 @@ class CpuBackend(Backend):
     def change_statistics(
         self, weights: Sequence, gradients: Sequence, previous: Sequence, positions: Sequence
     ) -> tuple[np.ndarray, list[Any]]:
-        if not self.kernels or sum(w.size for w in weights) <= _FEW_PARAMETERS:
+        if not self.kernels:
             return super().change_statistics(weights, gradients, previous, positions)
         from minigrad.backend.native.statistics import change_statistics
 

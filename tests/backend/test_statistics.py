@@ -311,15 +311,25 @@ def test_parameters_that_do_not_belong_together_are_refused_before_anything_is_w
     assert not p[0].any()
 
 
+@pytest.mark.parametrize("sizes", [(), (0,), (3, 0, 1), (5000, 7, 256)])
+def test_many_arrays_at_once_have_the_numbers_of_each(rng, sizes):
+    arrays = [rng.standard_normal(size).astype(np.float32) for size in sizes]
+    found = get_backend("cpu").statistics_of_all(arrays)
+    assert found.shape == (len(sizes), NUMBERS)
+    for array, row in zip(arrays, found, strict=True):
+        expected, _ = plain.statistics(np, array, np.empty(0, np.int64))
+        np.testing.assert_allclose(row, expected, rtol=1e-5, atol=1e-6)
+    mixed = get_backend("cpu").statistics_of_all([*arrays, np.ones(3)])  # float64: none of them by the kernel
+    np.testing.assert_allclose(mixed[:-1], found, rtol=1e-5, atol=1e-6)
+
+
 def test_the_compiler_is_imported_for_enough_work_only():
     script = """
 import sys, numpy as np
 from minigrad.backend import get_backend
 backend = get_backend("cpu")
 def look(size):
-    w = np.ones(size, np.float32)
-    backend.change_statistics([w], [None], [w.copy()], [np.arange(1)])
-    return backend.statistics(w, np.arange(1))[0][0]
+    return backend.statistics(np.ones(size, np.float32), np.arange(1))[0][0]
 assert look(100) == 100 and "numba" not in sys.modules
 assert look(10_000) == 10_000
 print("numba" in sys.modules)
