@@ -12,6 +12,7 @@ COMMANDS = {
     "doctor": ("minigrad.doctor", "show versions, devices and data, and how to add what is missing"),
     "export": ("minigrad.record.export", "write a recorded run as CSV, Parquet or TensorBoard files"),
     "ops": ("minigrad.op_table", "print the table of operations, in Markdown"),
+    "view": ("minigrad.viz.page.command", "show a recorded run, or two, in the browser"),
 }
 
 

@@ -96,6 +96,11 @@ class Backend:
         products = self.xp.multiply(y, gy, dtype=np.float64)
         return self.to_host(self.xp.sum(products, axis=axes) if axes else products)
 
+    def zeros_by_unit(self, y: Any, unit_dim: int) -> np.ndarray:
+        """How many elements are 0 at each index of a dimension, int64 (units,) on the host."""
+        axes = tuple(d for d in range(y.ndim) if d != unit_dim % y.ndim)
+        return self.to_host((y == 0).sum(axis=axes))
+
     def manual_seed(self, seed: int) -> None:
         """Restart this device's random stream."""
         raise NotImplementedError

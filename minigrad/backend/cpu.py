@@ -41,6 +41,14 @@ class CpuBackend(Backend):
             products = unit_products(y, gy, unit_dim)
         return super().unit_products(y, gy, unit_dim) if products is None else products
 
+    def zeros_by_unit(self, y: Any, unit_dim: int) -> np.ndarray:
+        counts = None
+        if self.kernels and y.size > 1 << 14:
+            from minigrad.backend.native.unit_zeros import zeros_by_unit
+
+            counts = zeros_by_unit(y, unit_dim % y.ndim)
+        return super().zeros_by_unit(y, unit_dim) if counts is None else counts
+
     def statistics(self, array: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not self.kernels or array.size <= _FEW or array.dtype != float32 or type(array) is not np.ndarray:
             return super().statistics(array, positions)

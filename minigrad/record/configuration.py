@@ -23,8 +23,8 @@ class RecorderConfiguration:
     statistics_every:   statistics of each parameter, its gradient and its change, over all their elements.
     layers_every:       statistics of each layer's input and output and of their gradients, from `look` elements each.
     look:               how many.
-    units_every:        for each unit (output channel, neuron) the norm of its weights' gradient and change, and its
-                        influence.
+    units_every:        for each unit (output channel, neuron) the norm of its weights' gradient and change, without
+                        its bias's, and its influence.
     influence:          by which methods: "taylor", "fisher", "weight_gradient", "snip", "loss_change" (see
                         `minigrad.interpret.influence`).
     top:                how many of the most influential units are listed each time.

@@ -72,7 +72,7 @@ class LayerWatch:
         self.looks: dict[tuple[str, str], Look] = {}
         self.updated = False
         self.rates: list[float] | None = None
-        self._samples: dict[int, tuple[weakref.ref, int, Any]] = {}
+        self._seen: dict[int, tuple[weakref.ref, int, tuple[Any, Any]]] = {}
         self._layer_of: dict[int, str] = {}  # by the number of the layer's last operation
         self._first: dict[int, str] = {}  # by that of its first
         self._entry: dict[str, _Entry] = {}  # of a layer: its last call
@@ -128,26 +128,28 @@ class LayerWatch:
         if not hasattr(array, "dtype") or array.dtype not in dtypes.FLOATING or not array.size:
             return
         backend = call.backend
-        numbers = zeros = None
-        if self.full:
-            numbers, sample = backend.statistics(array, positions(array.size))
-            zeros = _zeros_by_unit(call, array) if kind == "output" else None
-        else:
-            sample = self._sample(array, version)
+        zeros = None
+        numbers, sample = self._look_at(array, version, backend)
+        if self.full and kind == "output":
+            zeros = _zeros_by_unit(call, array)
         units = array.shape[unit_dim(call.op.name, array.shape)] if array.ndim > 1 else 1
         host = backend.to_host(sample)
         if host.dtype.itemsize < 4:
             host = host.astype(np.float32)
         self.looks[kind, layer] = Look(array.shape, units, host, numbers, zeros)
 
-    def _sample(self, array: Any, version: int) -> Any:
-        """A layer's output is the next one's input, and so are their gradients: looked at once."""
-        known = self._samples.get(id(array))
+    def _look_at(self, array: Any, version: int, backend: Any) -> tuple[Any, Any]:
+        """Numbers, if all is looked at, and a sample. One layer's output is the next one's input, and so are their
+        gradients: looked at once."""
+        known = self._seen.get(id(array))
         if known is not None and known[0]() is array and known[1] == version:
             return known[2]
-        sample = array.ravel(order="K").take(positions(array.size, self.look))
-        self._samples[id(array)] = weakref.ref(array), version, sample
-        return sample
+        if self.full:
+            found = backend.statistics(array, positions(array.size))
+        else:
+            found = None, array.ravel(order="K").take(positions(array.size, self.look))
+        self._seen[id(array)] = weakref.ref(array), version, found
+        return found
 
 
 def _zeros_by_unit(call: Call, y: Any) -> np.ndarray:
@@ -155,5 +157,4 @@ def _zeros_by_unit(call: Call, y: Any) -> np.ndarray:
     if y.ndim < 2:
         return np.zeros(0)
     dim = unit_dim(call.op.name, y.shape) % y.ndim
-    axes = tuple(d for d in range(y.ndim) if d != dim)
-    return call.backend.to_host((y == 0).mean(axis=axes))
+    return call.backend.zeros_by_unit(y, dim) / max(y.size // y.shape[dim], 1)

@@ -46,16 +46,19 @@ class ParameterWatch:
         """Dotted names, in the model's order."""
         return [w.name for w in self.watched]
 
-    def unit_norms(self) -> tuple[np.ndarray, np.ndarray]:
-        """For each unit of each parameter, one after the other, the L2 norm of its gradient and of its change since
-        `statistics` was last called: float64; NaN where there is no gradient."""
-        gradients, changes = [], []
+    def unit_norms(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """For each unit the L2 norm of its weights' gradient, and of their change since `statistics` was last called:
+        float64 (units,) by name; NaN where there is no gradient. Parameters in one dimension (biases, and the weights
+        of norms) have but one number for a unit, and are left out."""
+        gradients, changes = {}, {}
         for name, p, previous, units in self.watched:
-            gradients.append(
-                np.full(units, np.nan) if p.grad is None else self._norms(name, p.backend, p.grad.array)
-            )
-            changes.append(self._norms(name, p.backend, _wide(p.array) - _wide(previous)))
-        return np.concatenate(gradients), np.concatenate(changes)
+            if p.ndim > 1:
+                missing = p.grad is None
+                gradients[name] = (
+                    np.full(units, np.nan) if missing else self._norms(name, p.backend, p.grad.array)
+                )
+                changes[name] = self._norms(name, p.backend, _wide(p.array) - _wide(previous))
+        return gradients, changes
 
     def _norms(self, name: str, backend: Any, array: Any) -> np.ndarray:
         rows = _wide(by_unit(self.model, name, array))[None]

@@ -101,31 +101,30 @@ def _answers(run: RunData, budget: int, left_out: list[str]) -> Iterator[tuple[s
     signals = [(kind, told) for kind, all_ in structure["kinds"].items() for told in all_]
     pictured = [(kind, told["name"]) for kind, told in signals if told["histogram"]]
     steps = _affordable(len(pictured) * 66, budget)
-    _tell(left_out, run, "histograms", pictured, steps)
+    fewer = False
     for kind, name in pictured:
-        yield (
-            f"histograms?kind={kind}&name={quote(name, safe=_PLAIN)}",
-            run.histograms(kind, name, limit=steps),
-        )
+        answer = run.histograms(kind, name, limit=steps)
+        fewer |= steps < min(PICTURES, answer["recorded"])
+        yield f"histograms?kind={kind}&name={quote(name, safe=_PLAIN)}", answer
+    if fewer:
+        left_out.append(f"{run.name}: histograms at more than {steps} steps")
     by_unit = [(kind, told, what) for kind, told in signals for what in told["by_unit"]]
-    steps = _affordable(sum(told["units"] for _, told, _ in by_unit), budget)
-    _tell(left_out, run, "numbers by unit", by_unit, steps)
+    steps, fewer = _affordable(sum(told["units"] for _, told, _ in by_unit), budget), False
     for kind, told, what in by_unit:
         question = (
             f"units?kind={kind}&name={quote(told['name'], safe=_PLAIN)}&what={quote(what, safe=_PLAIN)}"
         )
-        yield question, run.units(kind, told["name"], what, limit=steps)
+        answer = run.units(kind, told["name"], what, limit=steps)
+        fewer |= steps < min(PICTURES, answer["recorded"])
+        yield question, answer
+    if fewer:
+        left_out.append(f"{run.name}: numbers by unit at more than {steps} steps")
     yield "structure", structure
 
 
 def _affordable(values: int, budget: int) -> int:
     """At how many steps that many float32 values fit, in base 64."""
     return max(_LEAST, min(PICTURES, int(budget / (max(1, values) * 4 * 4 / 3))))
-
-
-def _tell(left_out: list[str], run: RunData, what: str, there: Sequence[Any], steps: int) -> None:
-    if there and steps < PICTURES:
-        left_out.append(f"{run.name}: {what} at more than {steps} steps")
 
 
 def _graphs(run: RunData, budget: int, left_out: list[str]) -> Iterator[tuple[int, str]]:
