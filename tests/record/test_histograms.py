@@ -24,7 +24,8 @@ def test_rows_are_those_of_each_sample(lists):
         assert row[2:].sum() == len(finite)
         counts, edges = Statistics(own, sample).histogram(BINS)
         if len(finite) and edges[-1] - edges[0] > 1e-3 * np.abs(finite).max():
-            assert row[0] == edges[0] and row[1] == edges[-1]
+            assert row[0] == edges[0]
+            assert row[1] == edges[-1]
             # A value on an edge may fall to either side of it
             assert np.abs(np.cumsum(row[2:]) - np.cumsum(counts)).max() <= len(finite) / 4 + 1
 
@@ -36,12 +37,15 @@ def test_counts_are_scaled_to_all_elements(rng):
     np.testing.assert_allclose(row[2:].sum(), 100_000)
     counts, edges = np.histogram(array, BINS, (row[0], row[1]))
     assert np.abs(row[2:] - counts).max() < 0.02 * len(array)
-    assert get_backend("cpu").name == "cpu" and edges[0] == row[0] == whole.minimum
+    assert get_backend("cpu").name == "cpu"
+    assert edges[0] == row[0] == whole.minimum
 
 
 def test_what_is_constant_or_not_finite_has_a_range_too():
     samples = [np.full(5, 3.0), np.full(4, np.nan), np.zeros(0)]
     numbers = np.stack([Statistics.of(s).numbers for s in samples])
     rows = histograms_of(numbers, samples)
-    assert list(rows[0, :2]) == [2.5, 3.5] and rows[0, 2:].sum() == 5
-    assert list(rows[1, :2]) == [0, 1] and not rows[1:, 2:].any()
+    assert list(rows[0, :2]) == [2.5, 3.5]
+    assert rows[0, 2:].sum() == 5
+    assert list(rows[1, :2]) == [0, 1]
+    assert not rows[1:, 2:].any()
