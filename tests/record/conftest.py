@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import minigrad as mg
 from minigrad import record
 
 FIELDS = (
@@ -74,3 +75,10 @@ def small_run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("small") / "run"
     write_small_run(folder).close()
     return folder
+
+
+@pytest.fixture
+def xt():
+    """Four examples of three numbers, and their classes."""
+    mg.manual_seed(3)
+    return mg.randn(4, 3), mg.tensor([0, 1, 1, 0])
