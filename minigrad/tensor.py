@@ -53,6 +53,7 @@ class Tensor(InPlace):
     grad: Tensor | None = None
     _node: engine.Node | None = None
     _output: int = 0
+    _retains_grad = False
     _storage: Storage | None = None
     _home: Home | None = None
     _hooks: dict[int, Callable] | None = None
@@ -294,8 +295,9 @@ class Tensor(InPlace):
 
     def retain_grad(self) -> None:
         """Also fill in `.grad` of this tensor, which is no leaf, on backward."""
-        if self._node is None:
+        if self._node is None or self._retains_grad:
             return
+        self._retains_grad = True
         tensor = weakref.ref(self)
 
         def store(gradient: Tensor) -> None:

@@ -78,3 +78,12 @@ def test_setting_requires_grad_cannot_cut_a_graph():
         mg.arange(3).requires_grad = True
     x.requires_grad = False
     assert not (x * 2.0).requires_grad
+
+
+def test_to_retain_a_gradient_twice_is_to_retain_it_once():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 3
+    y.retain_grad()
+    y.retain_grad()
+    (y * y).sum().backward()
+    assert y.grad.tolist() == [6.0, 12.0]

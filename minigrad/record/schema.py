@@ -37,7 +37,7 @@ CREATE TABLE signals (        -- what numbers were taken of
                               -- | input | output | input_gradient | output_gradient (of a layer)
     name TEXT NOT NULL,       -- the parameter's dotted name, or the layer's path
     shape TEXT NOT NULL,      -- JSON list, as it was when the signal was first seen
-    units INTEGER NOT NULL,   -- how many units it has (output channels; indices in a weight's first dimension)
+    units INTEGER NOT NULL,   -- how many units it has: output channels, neurons; of a weight, what it has for each
     UNIQUE (kind, name)
 );
 CREATE TABLE layouts (        -- what the rows and columns of matrices mean; never changed once written

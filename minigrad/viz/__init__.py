@@ -9,6 +9,7 @@ from minigrad.viz.figures import (
     prediction_scatter,
     training_curves,
 )
+from minigrad.viz.graph import graph_page, to_dot, to_svg, write_graph_page
 from minigrad.viz.report import Section, write_report
 from minigrad.viz.run_comparison import compared_heatmaps, compared_run_curves
 from minigrad.viz.run_figures import layer_heatmap, run_curves
@@ -27,6 +28,7 @@ __all__ = [
     "compared_run_curves",
     "confusion_matrix_figure",
     "filter_grid",
+    "graph_page",
     "histogram_grid",
     "histogram_heatmaps",
     "histogram_ridges",
@@ -37,8 +39,11 @@ __all__ = [
     "layer_heatmap",
     "prediction_scatter",
     "run_curves",
+    "to_dot",
+    "to_svg",
     "training_curves",
     "unit_heatmaps",
+    "write_graph_page",
     "write_report",
     "write_run_report",
 ]
