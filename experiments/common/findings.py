@@ -36,6 +36,8 @@ def loss_fell_most(run: RunReader, parts: int = 20) -> Finding:
     if means[-1] >= means[0]:
         return Finding(name, title, (f"The loss did not fall: it went {whole}.",), rows)
     most = int(np.argmax(-np.diff(means)))
+    share = (means[most] - means[most + 1]) / (means[0] - means[-1])
+    part = f", which is {share:.0%} of all" if share <= 1 else ""  # it rose elsewhere
     half = int(np.argmax(means <= (means[0] + means[-1]) / 2))
     return Finding(
         name,
@@ -43,7 +45,7 @@ def loss_fell_most(run: RunReader, parts: int = 20) -> Finding:
         (
             f"The loss fell {whole}.",
             f"It fell most between steps {spans[most][0]:,} and {spans[most + 1][1]:,}: from {means[most]:.3g} to "
-            f"{means[most + 1]:.3g}, which is {(means[most] - means[most + 1]) / (means[0] - means[-1]):.0%} of all.",
+            f"{means[most + 1]:.3g}{part}.",
             f"Half of the fall was behind it by step {spans[half][1]:,} of {int(steps[-1]):,}.",
         ),
         rows,
@@ -64,7 +66,7 @@ def largest_moves(run: RunReader, n: int = 3) -> Finding:
         return Finding.untold(name, title, "there are fewer than two snapshots of the weights.")
     start, end = int(known[0]), int(known[-1])
     shapes = {signal.name: signal.shape for signal in run.signals("weight")}
-    matrices = [signal_name for signal_name, shape in shapes.items() if len(shape) > 1]
+    matrices = [name for name, shape in shapes.items() if len(shape) > 1]
     before = {matrix: np.asarray(run.tensor(matrix, start), float) for matrix in matrices}
     rows = []
     for matrix in matrices:
@@ -72,7 +74,7 @@ def largest_moves(run: RunReader, n: int = 3) -> Finding:
         moved = float(np.linalg.norm(run.tensor(matrix, end) - before[matrix]))
         if not size > 0 or not np.isfinite(moved):
             continue
-        row = {"weight": matrix, "norm_at_the_beginning": size, "moved": moved / size}
+        row: dict[str, Any] = {"weight": matrix, "norm_at_the_beginning": size, "moved": moved / size}
         way = _way(run, matrix, start, end)
         if way is not None:
             row["way"] = way / size
@@ -88,7 +90,7 @@ def largest_moves(run: RunReader, n: int = 3) -> Finding:
     ]
     if most.get("way", 0) > 0 and most["moved"] > 0:
         sentences.append(
-            f"Its updates add up to {most['way']:.2g} times that norm: the way was {most['way'] / most['moved']:.2g} "
+            f"Its updates add up to {most['way']:.3g} times that norm: the way was {most['way'] / most['moved']:.2g} "
             "times as long as the straight line."
         )
     if others := [f"{row['weight']} ({row['moved']:.2g})" for row in rows[1:n] if row is not least]:
@@ -148,7 +150,7 @@ def dead_units(run: RunReader) -> Finding:
     ever = sum(row["silent_at_some_step"] for row in rows)
     if not dead_rows:
         past = (
-            f"; {ever:,} gave only zeros in some batch, and came back"
+            f"; {ever:,} gave only zeros in some batch, but not in all of these"
             if ever
             else ", nor for any batch before"
         )
