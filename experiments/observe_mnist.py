@@ -43,7 +43,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     add("--plain", action="store_true", help="leave out the shortcuts")
     add_image_options(parser)
-    add_training_options(parser, epochs=3, batch_size=128, lr=0.2, out="runs/observed_mnist")
+    add_training_options(parser, epochs=3, batch_size=128, lr=0.2, out="runs/observed_mnist", record=False)
     return parse(parser, arguments)
 
 

@@ -51,7 +51,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         help="lengths of the hidden layers (default: 32 16)",
     )
     add("--activation", choices=sorted(ACTIVATIONS), default="relu", help=f"of the hidden layers {DEFAULT}")
-    add_training_options(parser, epochs=20, batch_size=16, lr=0.02, out="runs/observed_tabular")
+    add_training_options(parser, epochs=20, batch_size=16, lr=0.02, out="runs/observed_tabular", record=False)
     add(
         "--validate",
         type=fraction,

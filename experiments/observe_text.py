@@ -79,7 +79,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         help=f"probability of dropping a feature {DEFAULT}",
     )
     add("--weight-decay", type=from_zero, default=0.01, metavar="RATE", help=f"of AdamW {DEFAULT}")
-    add_training_options(parser, epochs=4, batch_size=32, lr=0.008, out="runs/text")
+    add_training_options(parser, epochs=4, batch_size=32, lr=0.008, out="runs/text", record=False)
     add(
         "--validate",
         type=fraction,

@@ -6,6 +6,7 @@
     python experiments/train_mnist.py --model cnn --lr 0.05 --out runs/cnn
     python experiments/train_mnist.py --validate 0.1        # choose the best epoch without looking at the test set
     python experiments/train_mnist.py --resume              # go on with a run that was interrupted or killed
+    mpiexec -n 2 python experiments/train_mnist.py --distributed    # two processes share each batch
 
 Data are downloaded when first needed. The report lies in the folder named by --out: open its index.html. The weights
 lie beside it, kept after every epoch. Ctrl-C ends training and reports on what was learnt until then. All that is
@@ -22,6 +23,7 @@ import numpy as np
 
 import minigrad as mg
 import models
+from common.distributing import add_distributed_option, begin, sharded, synchronised
 from common.fitting import fit
 from common.image_sets import load_parts, make_loaders
 from common.options import (
@@ -33,7 +35,7 @@ from common.options import (
     settings_of,
     share,
 )
-from minigrad import nn
+from minigrad import distributed, nn
 from minigrad.cli import clear_errors, output_folder, positive_int
 from minigrad.data import ArrayDataset, DataLoader, load_mnist
 from minigrad.optim import SGD
@@ -87,6 +89,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         metavar="SHARE",
         help=f"of probability given to all digits alike {DEFAULT}",
     )
+    add_distributed_option(parser)
     add_training_options(parser, epochs=4, batch_size=256, lr=0.6, out="runs/mnist")
     return parse(parser, arguments)
 
@@ -179,13 +182,18 @@ def report_sections(
 def main(arguments: list[str] | None = None) -> int:
     """Train, evaluate, report; returns the exit code: 1 if training ended before its time."""
     options = parse_arguments(arguments)
+    begin(options)
+    main_rank = distributed.is_main()  # the one that speaks
     mg.manual_seed(options.seed)
     model = build_model(options.model, options.depth, options.crop).to(device=options.device)
+    model = synchronised(model)
     out = output_folder(options.out)
-    parts = load_parts(options, load_mnist)
-    loaders = make_loaders(parts, "mnist", options, crop=options.crop)
+    with distributed.main_first():
+        parts = load_parts(options, load_mnist)
+    loaders = sharded(make_loaders(parts, "mnist", options, crop=options.crop))
     parameters = model.count_parameters()
-    print(f"{options.model}, {parameters:,} parameters\n{parts}", flush=True)
+    if main_rank:
+        print(f"{options.model}, {parameters:,} parameters\n{parts}", flush=True)
 
     optimizer = SGD(model.parameters(), lr=options.lr, momentum=0.9, weight_decay=5e-4, nesterov=True)
     loss = nn.CrossEntropyLoss(label_smoothing=options.label_smoothing)
@@ -193,6 +201,8 @@ def main(arguments: list[str] | None = None) -> int:
         options, model, optimizer, loaders.train, loaders.watched, out, loss=loss, keep_best=parts.keep_best
     )
     history, stopped, seconds = fitted.history, fitted.stopped, fitted.seconds
+    if not main_rank:
+        return 1 if stopped else 0
     if not history.steps["loss"]:
         print("nothing was learnt, so there is nothing to report", file=sys.stderr)
         return 1

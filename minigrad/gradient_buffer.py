@@ -97,6 +97,19 @@ class GradientBuffer:
         self._filled[number] = slot
         return slot
 
+    def run_of(self, leaves: Sequence[Any]) -> Any:
+        """The part of the array with the gradients of these leaves, one after the other in this order; None where they
+        do not lie so."""
+        if self._flat is None or not leaves or leaves[0]._home is None:
+            return None
+        first = leaves[0]._home.number
+        for number, leaf in enumerate(leaves, first):
+            if number >= len(self.leaves) or self.leaves[number] is not leaf:
+                return None
+            if leaf.grad is None or leaf.grad.array is not self._filled[number]:
+                return None
+        return self._flat[self._bounds[first] : self._bounds[first + len(leaves)]]
+
     def flat(self) -> Any:
         """The array, if the gradient of every leaf is in its slot; else None."""
         for leaf, slot in zip(self.leaves, self._filled, strict=True):

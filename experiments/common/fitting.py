@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import minigrad as mg
+from common.distributing import OverRanks, open_on_ranks
 from common.options import settings_of
 from common.schedules import SCHEDULES
-from minigrad import nn
+from minigrad import distributed, nn
 from minigrad.data import DataLoader
 from minigrad.errors import NonFiniteError
 from minigrad.nn import functional as F
 from minigrad.optim import Optimizer
+from minigrad.record import Recorder
 from minigrad.train import (
     Callback,
     Checkpoint,
@@ -30,6 +32,8 @@ from minigrad.train import (
     RunLog,
     Trainer,
 )
+
+_PROBE = 256  # examples, on which a recorder looks at the outputs
 
 
 class Fitted(NamedTuple):
@@ -67,16 +71,27 @@ def fit(
                and heed --patience. None: take the last ones.
     callbacks: further ones, such as a Recorder.
 
-    The run is kept in `out`/run, from which --resume goes on.
+    The run is kept in `out`/run, from which --resume goes on. Where several processes learn together, all of them call
+    this, and rank 0 writes.
     """
-    weights = out / "model.safetensors"
-    run, state = open_run(out / "run", settings_of(options), options.resume)
+    weights, main = out / "model.safetensors", distributed.is_main()
+    run, state = open_on_ranks(open_run, out / "run", settings_of(options), options.resume)
     history, best = History(), EarlyStopping(keep_best, options.patience) if keep_best else None
-    all_callbacks: list[Callback] = [history, ProgressBar(), Checkpoint(weights), *callbacks]
+    all_callbacks: list[Callback] = [
+        history,
+        *([ProgressBar(), Checkpoint(weights)] if main else []),
+        *callbacks,
+    ]
     # Every so many steps: what a kill can cost at most
     all_callbacks += [RunLog(run, every=20), RunCheckpoint(run, every=200), *([best] if best else [])]
+    if getattr(options, "record", None) and main:
+        all_callbacks.append(_recorder(run, watched))
     schedule = SCHEDULES[options.schedule](optimizer, options.epochs * len(train))
-    trainer = Trainer(model, optimizer, loss, scheduler=schedule, metrics=metrics, callbacks=all_callbacks)
+    learning = model
+    if distributed.get_world_size() > 1:
+        learning = distributed.DistributedDataParallel(model)
+        all_callbacks.insert(0, OverRanks(learning))
+    trainer = Trainer(learning, optimizer, loss, scheduler=schedule, metrics=metrics, callbacks=all_callbacks)
     began = time.perf_counter() - _seconds_before(state)
     with mg.profile() if options.profile else nullcontext() as profile:
         interrupted, problem = _fit(trainer, train, options.epochs, watched, state)
@@ -84,18 +99,27 @@ def fit(
     best_epoch = best.best_epoch if best else None
     stopped = interrupted
     if problem:
-        if best_epoch is None:
+        if best_epoch is None and main:
             model.load_state_dict(mg.load(weights))
         which = f"epoch {best_epoch}" if best_epoch else "the last whole epoch (or the start)"
         stopped = f"{problem}. What follows is of the network before that, as {which} left it"
-    mg.save(model.state_dict(), weights)
-    if profile is not None:
+    if main:
+        mg.save(model.state_dict(), weights)
+    if profile is not None and main:
         print(profile.table())
-    if stopped:
+    if stopped and main:
         print(f"stopped early: {stopped}", file=sys.stderr)
-    if interrupted:
+    if getattr(options, "record", None) and main:
+        print(f"recorded: python -m minigrad view {out / 'run'}")
+    if interrupted and main:
         print("to go on, give the same command with --resume", file=sys.stderr)
     return Fitted(history, seconds, stopped, best_epoch)
+
+
+def _recorder(run: RunFolder, watched: DataLoader) -> Recorder:
+    """Records the run in its folder; some of the watched examples are its probe set."""
+    inputs, targets = next(iter(watched))
+    return Recorder(run, probe=(inputs[:_PROBE], targets[:_PROBE]))
 
 
 def open_run(
@@ -123,6 +147,8 @@ def _fit(
     """Train; returns how it was interrupted, and what went wrong: both "" if it came to its end."""
     try:
         logs = trainer.fit(train, epochs, validation=watched, resume=state)
+        if trainer.interrupted:  # by way of another rank
+            return f"interrupted after {trainer.global_step} steps", ""
         if all(math.isfinite(logs[name]) for name in ("train_loss", "val_loss") if name in logs):
             return "", ""
         held_out = any(isinstance(callback, EarlyStopping) for callback in trainer.callbacks)

@@ -12,8 +12,8 @@ from minigrad.cli import positive_float, positive_int
 from minigrad.train import RunFolder
 
 DEFAULT = "(default: %(default)s)"
-# Where things lie, and how a run is looked at, are no part of what it computes
-NOT_SETTINGS = ("out", "data", "resume", "profile", "prompt", "temperature")
+# Where things lie, how a run is looked at, and by how many it is computed, are no part of what it computes
+NOT_SETTINGS = ("out", "data", "resume", "profile", "prompt", "temperature", "distributed")
 
 
 def new_parser(doc: str | None) -> argparse.ArgumentParser:
@@ -25,9 +25,9 @@ def new_parser(doc: str | None) -> argparse.ArgumentParser:
 
 
 def add_training_options(
-    parser: argparse.ArgumentParser, *, epochs: int, batch_size: int, lr: float, out: str
+    parser: argparse.ArgumentParser, *, epochs: int, batch_size: int, lr: float, out: str, record: bool = True
 ) -> None:
-    """Add the options that every training script has, with its defaults."""
+    """Add the options that every training script has, with its defaults; `record`: whether there is --record."""
     add = parser.add_argument
     add(
         "--epochs",
@@ -66,6 +66,13 @@ def add_training_options(
         help="go on with the run in --out, with the settings it was made with",
     )
     add("--profile", action="store_true", help="afterwards print which operations took the time")
+    if record:
+        add(
+            "--record",
+            action="store_const",
+            const=True,  # None else: no setting, in runs made without
+            help="record every step: layers, units, weights; to be looked at with `python -m minigrad view OUT/run`",
+        )
 
 
 def add_image_options(

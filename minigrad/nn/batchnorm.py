@@ -201,7 +201,9 @@ class SyncBatchNorm(_BatchNorm):
         y, mean, var, counts = sync_batch_norm(x, self.weight, self.bias, eps=self.eps)
         m = int(counts.array.reshape(-1)[0])
         if m < 2:
-            raise ShapeError("SyncBatchNorm in training needs at least two values per channel; all ranks have 1")
+            raise ShapeError(
+                "SyncBatchNorm in training needs at least two values per channel; all ranks have 1"
+            )
         momentum = self._count_batch()
         update_running_statistics(
             "sync_batch_norm", self.running_mean, self.running_var, mean, var, m, momentum

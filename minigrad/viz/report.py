@@ -64,7 +64,7 @@ def write_report(
     (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
     for section in sections:
         if section.figure is not None:
-            section.figure.savefig(folder / f"{section.name}.png", dpi=144)
+            section.figure.savefig(folder / f"{section.name}.png", dpi=144, pil_kwargs={"compress_level": 2})
     page = folder / "index.html"
     page.write_text(_page(title, summary, numbers, settings, epochs, sections), encoding="utf-8")
     return page

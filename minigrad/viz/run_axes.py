@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from minigrad.errors import ArgumentError
 from minigrad.record import Note
-from minigrad.viz.figures import new_figure
+from minigrad.viz.run_layout import free_figure, place_inches
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -142,9 +142,13 @@ def draw_bar(figure: Figure, mesh: Any, axes: Any, scale: Scale, label: str = ""
     """A colour bar beside the axes, with plain numbers where it spans few decades."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-    bar = figure.colorbar(
-        mesh, ax=axes, label=label, pad=0.015, aspect=25, extend="min" if scale.lower else "neither"
-    )
+    options: dict[str, Any] = {"label": label, "extend": "min" if scale.lower else "neither"}
+    if figure.get_layout_engine() is None:
+        place = place_inches(figure, [axes], right=0.12, width=0.16)
+        options["cax"] = figure.add_axes(place, label="<colorbar>")
+    else:
+        options |= {"ax": axes, "pad": 0.015, "aspect": 25}
+    bar = figure.colorbar(mesh, **options)
     bar.ax.tick_params(labelsize=size)
     low, high = scale.norm.vmin, scale.norm.vmax
     if scale.logarithmic and low is not None and high is not None and high < 1000 * low:
@@ -155,6 +159,23 @@ def draw_bar(figure: Figure, mesh: Any, axes: Any, scale: Scale, label: str = ""
             bar.ax.yaxis.set_minor_locator(NullLocator())
             bar.ax.set_yticks([low, high])
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+
+
+def draw_small_bar(axes: Axes, scale: Scale) -> None:
+    """A colour bar of a small panel, with its two ends named: a strip of the panel itself, not axes of its own."""
+    from matplotlib.patches import Rectangle
+
+    low, high = float(scale.norm.vmin or 0), float(scale.norm.vmax or 0)
+    colours = np.linspace(0, 1, 65)[:, None]
+    strip: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
+    axes.pcolormesh(
+        [1.03, 1.07], np.linspace(0, 1, 66), colours, cmap=scale.colours, rasterized=True, **strip
+    )
+    axes.add_patch(Rectangle((1.03, 0), 0.04, 1, fill=False, linewidth=0.6, **strip))
+    middle = float(np.sqrt(low * high)) if scale.logarithmic else (low + high) / 2
+    for height, value, place in ((0, low, "bottom"), (0.5, middle, "center"), (1, high, "top")):
+        below = "≤" if scale.lower and not height else ""
+        axes.text(1.09, height, f"{below}{value:.2g}", transform=axes.transAxes, va=place, fontsize=7)
 
 
 def explain_colours(figure: Figure, occur: Iterable[str], others: Sequence[Any] = ()) -> None:
@@ -169,7 +190,8 @@ def explain_colours(figure: Figure, occur: Iterable[str], others: Sequence[Any] 
     ]
     handles += others
     if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+        place: Any = "lower center" if figure.get_layout_engine() is None else "outside lower center"
+        figure.legend(handles=handles, loc=place, ncols=4, fontsize=8, frameon=False, borderaxespad=0.2)
 
 
 def severity_marks(severities: Iterable[str]) -> list[Any]:
@@ -202,18 +224,18 @@ def name_rows(axes: Axes, names: Sequence[str], inches: float) -> None:
     axes.set_ylim(len(names) - 0.5, -0.5)
 
 
-def whole_steps(axes: Axes, label: bool = True) -> None:
+def whole_steps(axes: Axes, label: bool = True, at_most: int | Literal["auto"] = "auto") -> None:
     """Make the horizontal axis one of whole steps."""
-    whole_numbers(axes.xaxis)
+    whole_numbers(axes.xaxis, at_most)
     if label:
         axes.set_xlabel("step")
 
 
-def whole_numbers(axis: Any) -> None:
-    """Ticks of an axis at whole numbers only."""
+def whole_numbers(axis: Any, at_most: int | Literal["auto"] = "auto") -> None:
+    """Ticks of an axis at whole numbers only, at most so many."""
     from matplotlib.ticker import MaxNLocator
 
-    axis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+    axis.set_major_locator(MaxNLocator(at_most, integer=True, min_n_ticks=1))
 
 
 def panels(
@@ -222,8 +244,7 @@ def panels(
     """A figure with `count` panels of that size in inches, in rows: itself, the panels, and those at a column's end."""
     columns = min(columns, count)
     rows = -(-count // columns)
-    figure = new_figure(max(width * columns, 4.5), height * rows + 0.8)
-    grid: Any = figure.subplots(rows, columns, squeeze=False, **options)
+    figure, grid = free_figure(max(width * columns, 4.5), height * rows + 0.8, rows, columns, **options)
     for axes in grid.flat[count:]:
         axes.set_axis_off()
     own = list(grid.flat[:count])

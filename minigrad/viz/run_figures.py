@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad.errors import ArgumentError
 from minigrad.record import Note, RunReader
-from minigrad.viz.figures import HELD_OUT, NEUTRAL, TRAIN, log_scale, new_figure
+from minigrad.viz.figures import HELD_OUT, NEUTRAL, TRAIN, log_scale
 from minigrad.viz.run_axes import (
     NOT_FINITE,
     Scale,
@@ -24,6 +24,7 @@ from minigrad.viz.run_axes import (
     thinned,
     whole_steps,
 )
+from minigrad.viz.run_layout import free_figure, settle, text_width, tick_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,8 +77,8 @@ def run_curves(run: RunReader, loss: str = "loss") -> Figure:
     rules = list(dict.fromkeys(note.rule for note in notes))
     heights = [2.6, *[1.5] * len(measures), 1.2, *[1.2] * timed]
     heights += [0.3 + 0.22 * len(rules)] if rules else []
-    figure = new_figure(8, sum(heights) + 0.6)
-    rows: Any = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)
+    inches = sum(heights) + 0.6
+    figure, rows = free_figure(8, inches, len(heights), sharex=True, height_ratios=heights)
     axes: list[Axes] = list(rows[:, 0])
     draw_loss(axes[0], steps["step"], steps["loss"], TRAIN, "training")
     held_out = points(epochs, "val_loss")
@@ -102,7 +103,8 @@ def run_curves(run: RunReader, loss: str = "loss") -> Figure:
     if rules:
         _draw_rules(axes[:-1], axes[-1], notes, rules)
     whole_steps(axes[-1])
-    figure.align_ylabels(axes)
+    left = max(tick_width(axes[: len(axes) - bool(rules)], 10), 0.15 + text_width(rules, 8)) + 0.45
+    settle(figure, axes, left, 0.1, 0.8 if notes else 0.5, 0.1, (0, 0.16), labels=left - 0.36)
     explain_colours(figure, (), severity_marks(note.severity for note in notes))
     return figure
 
@@ -254,11 +256,12 @@ def layer_heatmap(
     words, scaling = STATISTICS.get(statistic, (statistic, "linear"))
     scale = scale_of([table[2]], scaling)
     height = row_height(len(table[1]))
-    figure = new_figure(9, height + 1.1)
-    axes = figure.subplots()
+    figure, ((axes,),) = free_figure(9, height + 1.1)
     mesh, occur, marks = draw_heat(axes, run, table, scale, height)
     what = KINDS.get(_IMPLIED.get(statistic, kind), kind) if statistic != "update_ratio" else "updates"
     axes.set_title(f"{words[:1].upper() + words[1:]}: {what}", fontsize=11)
+    below = 0.75 if occur or marks else 0.5
+    settle(figure, [axes], 0.15 + text_width(table[1], 8), 0.95, below, 0.3)
     label = words if 0.08 * len(words) < height else ""  # the title says it, too
     draw_bar(figure, mesh, axes, scale, label)
     explain_colours(figure, occur, marks)

@@ -9,7 +9,6 @@ import numpy as np
 
 from minigrad.errors import ArgumentError
 from minigrad.record import RunReader
-from minigrad.viz.figures import new_figure
 from minigrad.viz.run_axes import (
     COLUMNS,
     MISSING,
@@ -23,6 +22,7 @@ from minigrad.viz.run_axes import (
     whole_steps,
 )
 from minigrad.viz.run_figures import KINDS
+from minigrad.viz.run_layout import free_figure, place_inches, settle, text_width, tick_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -159,6 +159,7 @@ def histogram_heatmaps(
     ArgumentError, telling what there is, for what was not recorded.
     """
     from matplotlib.colors import Normalize
+    from matplotlib.ticker import MaxNLocator
 
     found = read_histograms(run, names, kind)
     figure, grid, last = panels(len(found), columns, 2.9, 2.0)
@@ -183,14 +184,26 @@ def histogram_heatmaps(
         clipped = np.nanmin(spans) < edges[0] or np.nanmax(spans) > edges[-1] if not empty.all() else False
         axes.set_title(short_name(some.name) + (" (clipped)" if clipped else ""), fontsize=9)
         axes.tick_params(labelsize=8)
-        whole_steps(axes, label=axes in last)
-    figure.supylabel(f"value of an element ({KINDS.get(kind, kind)})", fontsize=10)
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        whole_steps(axes, label=axes in last, at_most=6)
+    beside = tick_width(grid, 8)
+    settle(figure, grid, 0.3 + beside, 1.0, 0.75, 0.3, (0.12 + beside, 0.5))
+    _side_words(figure, f"value of an element ({KINDS.get(kind, kind)})")
     ticks = [0, *(10.0**k for k in range(int(top / np.log(10)) + 1))]
     words = "elements in a cell"
-    bar = figure.colorbar(mesh, ax=grid, label=words, ticks=np.log1p(ticks).tolist(), pad=0.01, aspect=30)
+    beside_all = figure.add_axes(place_inches(figure, grid, right=0.15, width=0.16), label="<colorbar>")
+    bar = figure.colorbar(mesh, cax=beside_all, label=words, ticks=np.log1p(ticks).tolist())
     bar.ax.set_yticklabels([f"{t:,.0f}" if t < 1e4 else f"$10^{{{np.log10(t):.0f}}}$" for t in ticks])
     explain_colours(figure, occur)
     return figure
+
+
+def _side_words(figure: Figure, words: str) -> None:
+    figure.supylabel(words, fontsize=10, x=0.1 / figure.get_figwidth())
+
+
+def _foot_words(figure: Figure, words: str) -> None:
+    figure.supxlabel(words, fontsize=10, y=0.08 / figure.get_figheight())
 
 
 # ------------------------------------------------ at chosen steps
@@ -215,8 +228,8 @@ def histogram_grid(
     """
     found = read_histograms(run, names, kind)
     chosen = _chosen(found, steps)
-    figure = new_figure(1.0 + 1.75 * max(len(chosen), 3), 0.85 * len(found) + 0.9)
-    grid: Any = figure.subplots(len(found), len(chosen), squeeze=False, sharex="row")
+    width, height = 1.0 + 1.75 * max(len(chosen), 3), 0.85 * len(found) + 0.9
+    figure, grid = free_figure(width, height, len(found), len(chosen), sharex="row")
     for row, histograms in zip(grid, found):
         some = histograms.at(chosen)
         low, high = some.limits()
@@ -230,20 +243,20 @@ def histogram_grid(
             )
             if axes in grid[0]:
                 axes.set_title(f"step {step:,}", fontsize=9)
-        row[0].set_ylabel(
-            short_name(some.name, 26), rotation=0, ha="right", va="center", fontsize=8, labelpad=4
-        )
+        row[0].set_ylabel(short_name(some.name, 26), rotation=0, ha="right", va="center", fontsize=8)
         spans = some.spans()
         if np.isfinite(spans).any():
             margin = 0.04 * (np.nanmax(spans) - np.nanmin(spans)) or 0.5
             row[0].set_xlim(np.nanmin(spans) - margin, np.nanmax(spans) + margin)
     words = f"value of an element ({KINDS.get(kind, kind)}); the number says how many are in the highest bin"
-    figure.supxlabel(words, fontsize=10)
+    left = 0.2 + text_width([short_name(each.name, 26) for each in found], 8)
+    settle(figure, list(grid.flat), left, 0.15, 0.6, 0.3, (0.12, 0.28), labels=0.07)
+    _foot_words(figure, words)
     return figure
 
 
 def _draw_histogram(axes: Axes, edges: np.ndarray, counts: np.ndarray) -> None:
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MaxNLocator, NullLocator
 
     if counts.sum():
         axes.stairs(counts, edges, fill=True, color=PALETTE[0])
@@ -252,7 +265,7 @@ def _draw_histogram(axes: Axes, edges: np.ndarray, counts: np.ndarray) -> None:
     else:
         told = "nothing finite"
     axes.text(0.98, 0.96, told, transform=axes.transAxes, ha="right", va="top", fontsize=7, color="#555555")
-    axes.set_yticks([])
+    axes.yaxis.set_major_locator(NullLocator())
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.tick_params(labelsize=7)
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -288,6 +301,7 @@ def histogram_ridges(
     their numbers of elements: compare places and widths. Raises ArgumentError for what was not recorded.
     """
     from matplotlib import colormaps
+    from matplotlib.ticker import FixedFormatter, FixedLocator
 
     found = read_histograms(run, names, kind)
     chosen = _chosen(found, steps)
@@ -307,11 +321,14 @@ def histogram_ridges(
             order = 2 + place
             axes.fill_between(middles, -place, height - place, color=colour, alpha=0.85, lw=0, zorder=order)
             axes.plot(middles, height - place, color="white", linewidth=0.6, zorder=order)
-        axes.set_yticks([-i for i in labelled], [f"{chosen[i]:,}" for i in labelled])
+        axes.yaxis.set_major_locator(FixedLocator([-i for i in labelled]))
+        axes.yaxis.set_major_formatter(FixedFormatter([f"{chosen[i]:,}" for i in labelled]))
         axes.set_ylim(-len(chosen) + 0.8, 2.8)
         axes.set_title(short_name(some.name), fontsize=9)
         axes.tick_params(labelsize=8, left=False)
         axes.spines[["top", "right", "left"]].set_visible(False)
-    figure.supylabel("step", fontsize=10)
-    figure.supxlabel(f"value of an element ({KINDS.get(kind, kind)})", fontsize=10)
+    beside = text_width([f"{step:,}" for step in chosen], 8)
+    settle(figure, grid, 0.35 + beside, 0.1, 0.6, 0.3, (0.2 + beside, 0.6))
+    _side_words(figure, "step")
+    _foot_words(figure, f"value of an element ({KINDS.get(kind, kind)})")
     return figure

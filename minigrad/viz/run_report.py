@@ -16,6 +16,7 @@ from minigrad.viz.report import Section, write_report
 from minigrad.viz.run_axes import PANELS, evenly
 from minigrad.viz.run_figures import layer_heatmap, run_curves
 from minigrad.viz.run_histograms import histogram_grid, histogram_heatmaps, histogram_ridges, with_histograms
+from minigrad.viz.run_layout import lighten
 from minigrad.viz.run_units import influence_agreement, influence_bars, influence_ranks, unit_heatmaps
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 80  # of a heat map; beyond, vectors such as biases are left out
 _MOST_NOTES = 50
+_MOST_AXES = 5  # of a figure that is drawn as it is
 
 
 def write_run_report(
@@ -212,7 +214,10 @@ def _unit_sections(run: RunReader) -> Iterator[Section]:
 
 def _section(name: str, title: str, text: str, draw: Callable[[], Figure]) -> Section:
     try:
-        return Section(name, title, text, draw())
+        figure = draw()
+        if len(figure.axes) > _MOST_AXES:
+            lighten(figure)
+        return Section(name, title, text, figure)
     except ArgumentError as error:  # the reader's words name what there is instead
         return Section(name, title, f"Not recorded: {error}.", None)
 

@@ -9,12 +9,12 @@ import numpy as np
 
 from minigrad.errors import ArgumentError
 from minigrad.record import RunReader
-from minigrad.viz.figures import NEUTRAL, new_figure
+from minigrad.viz.figures import NEUTRAL
 from minigrad.viz.run_axes import (
     PALETTE,
     PANELS,
-    draw_bar,
     draw_cells,
+    draw_small_bar,
     evenly,
     explain_colours,
     panels,
@@ -24,6 +24,7 @@ from minigrad.viz.run_axes import (
     whole_numbers,
     whole_steps,
 )
+from minigrad.viz.run_layout import free_figure, settle, text_width, tick_width
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,18 +65,20 @@ def unit_heatmaps(
     for axes, (name, all_steps, values) in zip(grid, read):
         steps, cells, each = thinned(all_steps, values.T)
         scale = scale_of([cells], "share" if what == "dead" else "log", decades=4)
-        mesh, own = draw_cells(axes, steps, cells, scale)
+        _, own = draw_cells(axes, steps, cells, scale)
         occur |= own
-        draw_bar(figure, mesh, axes, scale, size=7)
+        draw_small_bar(axes, scale)
         axes.set_title(short_name(name), fontsize=9)
-        whole_numbers(axes.yaxis)
+        whole_numbers(axes.yaxis, 5)
         axes.tick_params(labelsize=8)
         axes.invert_yaxis()
-        whole_steps(axes, label=axes in last)
+        whole_steps(axes, label=axes in last, at_most=6)
         if each > 1 and axes in last:
             axes.set_xlabel(f"step (means of {each})")
-    figure.supylabel("unit", fontsize=10)
-    figure.suptitle(words[0].upper() + words[1:], fontsize=11)
+    beside = tick_width(grid, 8)
+    settle(figure, grid, 0.3 + beside, 0.7, 0.75, 0.55, (0.6 + beside, 0.5))
+    figure.supylabel("unit", fontsize=10, x=0.1 / figure.get_figwidth())
+    figure.suptitle(words[0].upper() + words[1:], fontsize=11, y=1 - 0.08 / figure.get_figheight())
     explain_colours(figure, occur)
     return figure
 
@@ -119,8 +122,7 @@ def influence_ranks(run: RunReader, method: str = "taylor", n: int = 6) -> Figur
         own = ranks.setdefault((each.layer, each.unit), np.full(len(steps), np.nan))
         own[place[each.step]] = each.rank
     best = sorted(ranks, key=lambda unit: float(np.nan_to_num(ranks[unit], nan=lowest + 1).mean()))[:n]
-    figure = new_figure(9, 0.9 + 0.24 * max(lowest, len(best)))
-    axes = figure.subplots()
+    figure, ((axes,),) = free_figure(9, 0.9 + 0.24 * max(lowest, len(best)))
     few = len(steps) <= 60
     for unit, own in ranks.items():
         if unit not in best:
@@ -129,9 +131,10 @@ def influence_ranks(run: RunReader, method: str = "taylor", n: int = 6) -> Figur
         style: dict[str, Any] = {"color": PALETTE[i % len(PALETTE)], "marker": _MARKERS[i % len(_MARKERS)]}
         style |= {"markersize": 5 if few else 2, "linewidth": 1.8, "zorder": 3 + len(best) - i}
         axes.plot(steps, ranks[unit], label=unit_name(*unit), **style)
-    figure.legend(
-        loc="outside right upper", fontsize=8, frameon=False, title="layer · unit", title_fontsize=8
-    )
+    words = [unit_name(*unit) for unit in best]
+    right = 0.7 + text_width(words, 8)
+    settle(figure, [axes], 0.65, right, 0.55, 0.1, labels=0.48)
+    figure.legend(loc="upper right", fontsize=8, frameon=False, title="layer · unit", title_fontsize=8)
     axes.set_ylim(lowest + 0.6, 0.4)
     axes.set_yticks(range(1, lowest + 1), [str(r) for r in range(1, lowest + 1)], fontsize=8)
     axes.set(ylabel=f"rank of influence by {method.replace('_', ' ')}")
@@ -149,8 +152,7 @@ def influence_bars(
     """
     found = run.top_units(step, n, method)
     layers = list(dict.fromkeys(each.layer for each in found))
-    figure = new_figure(6.5, 0.9 + 0.24 * len(found))
-    axes = figure.subplots()
+    figure, ((axes,),) = free_figure(6.5, 0.9 + 0.24 * len(found))
     colours = [
         PALETTE[layers.index(each.layer) % len(PALETTE)] if colour_by_layer else NEUTRAL for each in found
     ]
@@ -161,6 +163,8 @@ def influence_bars(
     axes.margins(x=0.12)
     axes.axvline(0, color=NEUTRAL, linewidth=0.8)
     axes.set(xlabel=f"influence by {method.replace('_', ' ')}", title=f"Step {found[0].step:,}")
+    names = [unit_name(each.layer, each.unit) for each in found]
+    settle(figure, [axes], 0.2 + text_width(names, 8), 0.15, 0.55, 0.35)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -184,8 +188,7 @@ def influence_agreement(run: RunReader) -> Figure:
         raise ArgumentError(
             'no agreement of influence was recorded; RecorderConfiguration(agreement="epoch") does'
         )
-    figure = new_figure(7, 3)
-    axes = figure.subplots()
+    figure, ((axes,),) = free_figure(7, 3)
     for place, method in enumerate(dict.fromkeys(each.method for each in found)):
         own = [each for each in found if each.method == method]
         style: dict[str, Any] = {"color": PALETTE[place % 8], "marker": _MARKERS[place % 8], "markersize": 5}
@@ -195,4 +198,5 @@ def influence_agreement(run: RunReader) -> Figure:
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     whole_steps(axes)
+    settle(figure, [axes], 0.75, 0.1, 0.55, 0.12, labels=0.58)
     return figure

@@ -171,4 +171,4 @@ def test_the_settings_are_all_there_are():
     """An option that changes the result and is not among the settings could differ unnoticed when a run goes on."""
     options = train_mnist.parse_arguments([])
     given = {name for name, value in vars(options).items() if value is not None}
-    assert given - set(settings_of(options)) == {"out", "resume", "profile"}
+    assert given - set(settings_of(options)) == {"out", "resume", "profile", "distributed"}

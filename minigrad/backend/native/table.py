@@ -34,6 +34,7 @@ OTHERS = {
     "batch_norm": ("batch_norm", 1024),
     "batch_norm_act": ("batch_norm", 1024),
     "batch_norm_inference": ("batch_norm", 1024),
+    "sync_batch_norm": ("sync_batch_norm", 1024),
     "layer_norm": ("layer_norm", 1024),
     "linear": ("linear", 1 << 13),
     "linear_act": ("linear", 1 << 13),
