@@ -48,7 +48,8 @@ def free_figure(
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="none")
+    figure = Figure(figsize=(width, height))
+    figure.set_layout_engine("none")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
@@ -68,7 +69,8 @@ def settle(
     between:   from a panel to the next in its row, and to that in its column.
     labels:    from a panel to the middle of its vertical axis' label; by default that has its own place.
     """
-    rows, columns = grid[0].get_gridspec().get_geometry()
+    cells: Any = grid[0].get_gridspec()
+    rows, columns = cells.get_geometry()
     width, height = figure.get_size_inches()
     wide = max((width - left - right - between[0] * (columns - 1)) / columns, 0.1)
     high = max((height - bottom - top - between[1] * (rows - 1)) / rows, 0.1)
@@ -92,7 +94,8 @@ def fix_labels(axes: Axes, labels: float | None = None) -> None:
     """
     from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 
-    scale = axes.get_figure(root=True).dpi_scale_trans
+    figure: Any = axes.get_figure(root=True)
+    scale = figure.dpi_scale_trans
     below = axes.transAxes + ScaledTranslation(0, -0.27, scale)
     axes.xaxis.set_label_coords(0.5, 0, transform=below)
     if labels is not None:
@@ -133,8 +136,9 @@ def _freeze(axes: Axes) -> None:
     from matplotlib.collections import LineCollection
     from matplotlib.patches import Rectangle
 
+    figure: Any = axes.get_figure(root=True)
     box = axes.get_position()
-    width, height = axes.get_figure(root=True).get_size_inches() * (box.width, box.height)
+    width, height = figure.get_size_inches() * (box.width, box.height)
     corners = {"left": (0, 0, 0, 1), "right": (1, 0, 1, 1), "bottom": (0, 0, 1, 0), "top": (0, 1, 1, 1)}
     lines = [((a, b), (c, d)) for side, (a, b, c, d) in corners.items() if axes.spines[side].get_visible()]
     for axis, length, across in ((axes.xaxis, width, height), (axes.yaxis, height, width)):
