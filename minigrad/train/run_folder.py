@@ -17,7 +17,14 @@ from minigrad.serialization import read_file, write_file
 from minigrad.train.environment import differences, environment
 from minigrad.train.state_file import load_state, save_state
 
-_RECORD = ("record.sqlite", "record.sqlite-wal", "record.sqlite-shm", "record.sqlite-journal", "snapshots", "graphs")
+_RECORD = (
+    "record.sqlite",
+    "record.sqlite-wal",
+    "record.sqlite-shm",
+    "record.sqlite-journal",
+    "snapshots",
+    "graphs",
+)
 _PARTS = ("config.json", "environment.json", "metrics.jsonl", *_RECORD, "checkpoints")
 _CHECKPOINT = re.compile(r"epoch-(\d+)-batch-(\d+)\.safetensors")
 
