@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -45,6 +46,13 @@ def spoil(monkeypatch, point: str, action) -> None:
         self.callbacks.insert(0, Spoiler())
 
     monkeypatch.setattr(mg.train.Trainer, "__init__", patched)
+
+
+def check_page(out: Path) -> None:
+    """An interactive page is there if Plotly, which it is made with, is."""
+    page = out / "page.html"
+    assert page.exists() == (find_spec("plotly") is not None)
+    assert not page.exists() or page.stat().st_size > 1_000_000
 
 
 def errors_of(capsys) -> str:

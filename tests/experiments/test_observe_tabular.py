@@ -15,7 +15,7 @@ from minigrad import data
 from minigrad.data import random_split
 from minigrad.viz.page import bundle
 from tests.experiments.fake_run import leave_out_pictures
-from tests.experiments.scripts import errors_of, metrics, run, weights
+from tests.experiments.scripts import check_page, errors_of, metrics, run, weights
 from tests.html_pages import Page
 
 
@@ -47,9 +47,10 @@ def test_what_is_measured(tmp_path, capsys):
     assert recorded.steps["step"].tolist() == list(range(1, 15 * 7 + 1))
     units = [agreement.units for agreement in recorded.agreement()]
     assert units == [16 + 8 + 3] * 16  # all of them, at the start and after each epoch
-    for file in ("record/index.html", "record/curves.png", "page.html"):
+    for file in ("record/index.html", "record/curves.png"):
         assert (tmp_path / file).stat().st_size > 5_000
         assert f": {tmp_path / file}" in printed or file.endswith("png")
+    check_page(tmp_path)
 
 
 def test_the_same_seed_gives_the_same_run_and_it_can_be_resumed(tmp_path, monkeypatch):
