@@ -119,6 +119,7 @@ def values_to_compare(name, dtype, call):
 
 def test_the_list_is_complete(op_db):
     shared, listed = {name for name in op_db.INFOS if op_db.ours(name)}, set(COMPARED.split())
+    shared -= {"trace"}  # ours observes operations; theirs adds up a diagonal: x.diagonal().sum()
     assert shared == listed, f"new {sorted(shared - listed)}, gone {sorted(listed - shared)}"
 
 
