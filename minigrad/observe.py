@@ -149,11 +149,6 @@ def _without_last(all_: tuple, one: Any) -> tuple:
     return all_[:last] + all_[last + 1 :]
 
 
-def watched() -> bool:
-    """Whether anybody observes or intercepts, so that it matters which module runs."""
-    return bool(observers or interceptors)
-
-
 # ---------------------------------------------------------------- what the engine calls
 
 
